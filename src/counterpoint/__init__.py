@@ -1,0 +1,18 @@
+"""Text-to-music generation: `counterpoint.load("jasco-tiny").generate("a slow waltz for piano").save("waltz.wav")`."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from counterpoint.generation import Model, Request, Take, load
+
+__version__ = "0.1.0"
+__all__ = ["Model", "Request", "Take", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported on first use, so that `import counterpoint` does not wait for torch."""
+    if name in ("Model", "Request", "Take", "load"):
+        from counterpoint import generation
+
+        return vars(generation)[name]
+    raise AttributeError(f"module 'counterpoint' has no attribute {name!r}; it has {', '.join(__all__)}.")

@@ -1,0 +1,240 @@
+"""Audio in and out of files, and what every room does to it: rate, channels, loudness, peaks, joins.
+
+Audio is float32 `c n`, full scale +-1.  Nothing here ever clips: what is too loud is turned down as a whole.
+"""
+
+import io
+import math
+import os
+import uuid
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import soundfile
+import soxr
+import torch
+import torch.nn.functional as F
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from counterpoint import tags as tagging
+
+FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", "MPEG_LAYER_III")}
+"""Suffixes that can be written, with soundfile's names for format and encoding."""
+
+_DITHER_SEED = 1770
+
+
+def read(path: str | Path, seconds: float | None = None, offset: float = 0.0) -> tuple[Float[Tensor, "c n"], int]:
+    """The audio of a wav, flac, ogg or mp3 file and its sample rate; `seconds` of it from `offset`, or up to its end.
+
+    Raises ValueError where the file is missing, empty, corrupt, or over before `offset`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no audio file {path}; give the path of a wav, flac, ogg or mp3 file.")
+    if offset < 0 or (seconds is not None and seconds <= 0):
+        raise ValueError(f"Cannot read {seconds} seconds from {offset} s; ask for more than 0 seconds from 0 or later.")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, length = file.samplerate, file.frames
+            start = min(round(offset * rate), length)
+            file.seek(start)
+            samples = file.read(-1 if seconds is None else max(1, round(seconds * rate)), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise ValueError(f"{path} cannot be read as audio ({error}); give a whole wav, flac, ogg or mp3 file.") from error
+    if length == 0:
+        raise ValueError(f"{path} holds no audio; give a file that is longer than nothing.")
+    if not len(samples):
+        raise ValueError(f"{path} is {length / rate:.2f} s long, so nothing starts at {offset} s; choose an earlier offset.")
+    return torch.from_numpy(samples.T.copy()), rate
+
+
+def write(path: str | Path, audio: Float[Tensor, "c n"], sample_rate: int, tags: Mapping[str, str] | None = None) -> Path:
+    """Write audio in the format that the suffix names: wav and flac with 16 bits (dithered, same bytes each time), ogg, mp3.
+
+    Audio beyond full scale is turned down as a whole until it fits.  `tags` are texts by name (see `tags.NAMES`).
+    The file appears whole or not at all; missing folders are made.  Returns the path.  Raises ValueError.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"{path.name!r} has no known audio suffix; end it in {', '.join(FORMATS)}.")
+    if audio.dim() != 2 or 0 in audio.shape:
+        raise ValueError(f"Audio to write has the shape {tuple(audio.shape)}; it must be channels by samples, none of them 0.")
+    if not torch.isfinite(audio).all():
+        raise ValueError(f"The audio for {path.name} holds values that are not numbers; nothing was written. Make it anew.")
+    encoded = _encode(audio.detach().float().cpu(), sample_rate, path.suffix.lower(), dict(tags or {}))
+    _replace(path, encoded)
+    return path
+
+
+def read_tags(path: str | Path) -> dict[str, str]:
+    """The texts that `write` put into a file, by name; empty where there are none.  Raises ValueError."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no audio file {path}; give the path of a wav, flac, ogg or mp3 file.")
+    try:
+        return tagging.read(path.read_bytes())
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise ValueError(f"{path} cannot be read as audio ({error}); give a whole wav, flac, ogg or mp3 file.") from error
+
+
+def _encode(audio: Float[Tensor, "c n"], sample_rate: int, suffix: str, texts: dict[str, str]) -> bytes:
+    fitted = audio / max(1.0, audio.abs().max().item())
+    kind, subtype = FORMATS[suffix]
+    samples = (_dither(fitted) if subtype == "PCM_16" else fitted).T.contiguous().numpy()
+    buffer = io.BytesIO()
+    try:
+        with soundfile.SoundFile(buffer, "w", sample_rate, audio.shape[0], subtype, format=kind) as file:
+            if kind in ("FLAC", "OGG"):
+                tagging.attach(file, texts)
+            for start in range(0, len(samples), 65536):  # Vorbis overflows the stack when handed minutes at once
+                file.write(samples[start : start + 65536])
+    except (soundfile.SoundFileError, TypeError) as error:
+        message = f"{audio.shape[0]} channels at {sample_rate} Hz do not fit into {suffix} ({error}); write .wav or resample."
+        raise ValueError(message) from error
+    encoded = buffer.getvalue()
+    if kind == "WAV":
+        return tagging.with_riff_info(encoded, texts)
+    return tagging.with_id3(encoded, texts) if kind == "MP3" else encoded
+
+
+def _dither(audio: Float[Tensor, "c n"]) -> Tensor:
+    """16-bit integers with triangular dither; 32766 leaves room for the dither at full scale."""
+    generator = torch.Generator().manual_seed(_DITHER_SEED)
+    noise = torch.rand(2, *audio.shape, generator=generator)
+    return (audio * 32766 + noise[0] - noise[1]).round().to(torch.int16)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror}); choose another folder or make room there.") from error
+
+
+def resample(audio: Float[Tensor, "c n"], from_rate: int, to_rate: int) -> Float[Tensor, "c m"]:
+    """The same sound at another sample rate (soxr, high quality), round(n * to_rate / from_rate) samples long."""
+    if from_rate == to_rate:
+        return audio
+    length = round(audio.shape[-1] * to_rate / from_rate)
+    moved = torch.from_numpy(soxr.resample(audio.T.contiguous().numpy(), from_rate, to_rate, "HQ")).T[:, :length]
+    return F.pad(moved, (0, length - moved.shape[-1])).contiguous()
+
+
+def mix(audio: Float[Tensor, "c n"], channels: int) -> Float[Tensor, "m n"]:
+    """Audio with another number of channels: all become their arithmetic mean, copied where more than one is asked."""
+    if audio.shape[0] == channels:
+        return audio
+    return audio.mean(0, keepdim=True).repeat(channels, 1)
+
+
+def loudness(audio: Float[Tensor, "c n"], sample_rate: int) -> float:
+    """Integrated loudness in LUFS with both gates (ITU-R BS.1770-4, equations 2 to 7); -inf for silence.
+
+    Every channel weighs 1, as left, right and centre do.  What is shorter than one block of 400 ms counts as one block.
+    """
+    hop = round(0.1 * sample_rate)
+    power = _k_weighted(audio, sample_rate).square().sum(0)
+    hops = len(power) // hop
+    steps = power[: hops * hop].view(hops, hop).mean(1) if hops >= 4 else power.mean().expand(4)
+    blocks = steps.double().unfold(0, 4, 1).mean(1)
+    loud = blocks[blocks > _power(-70.0)]
+    if not len(loud):
+        return -math.inf
+    loud = loud[loud > loud.mean() * 0.1]  # 10 LU below the mean
+    return -0.691 + 10 * math.log10(loud.mean().item())
+
+
+def _power(lufs: float) -> float:
+    return 10 ** ((lufs + 0.691) / 10)
+
+
+def _k_weighted(audio: Float[Tensor, "c n"], sample_rate: int) -> Float[Tensor, "c n"]:
+    """Filtered in the frequency domain, second by second, added up where the tails overlap."""
+    channels, length = audio.shape
+    segment = sample_rate
+    size = 1 << (segment + sample_rate // 4 - 1).bit_length()  # the response has faded 250 ms later
+    count = -(-length // segment)
+    parts = F.pad(audio, (0, count * segment - length)).view(channels, count, segment)
+    filtered = torch.fft.irfft(torch.fft.rfft(parts, size) * _k_response(size, sample_rate), size)
+    tail = size - segment
+    result = F.pad(filtered[..., :segment].reshape(channels, -1), (0, segment))
+    ends = result[:, segment:].view(channels, count, segment)
+    ends[..., : min(tail, segment)] += filtered[..., segment : 2 * segment]
+    return result[:, :length]
+
+
+@lru_cache(maxsize=8)
+def _k_response(size: int, sample_rate: int) -> Complex[Tensor, "f"]:
+    """BS.1770's two filters at the bins of an FFT: its 48 kHz tables as the analogue filters they come from."""
+    z = torch.exp(-2j * math.pi * torch.arange(size // 2 + 1, dtype=torch.float64) / size)
+
+    def biquad(b: tuple[float, float, float], a: tuple[float, float, float]) -> Tensor:
+        return (b[0] + b[1] * z + b[2] * z**2) / (a[0] + a[1] * z + a[2] * z**2)
+
+    k, q = math.tan(math.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
+    high = 10 ** (3.999843853973347 / 20)
+    band = high**0.4996667741545416
+    shelf = biquad(
+        (high + band * k / q + k * k, 2 * (k * k - high), high - band * k / q + k * k),
+        (1 + k / q + k * k, 2 * (k * k - 1), 1 - k / q + k * k),
+    )
+    k, q = math.tan(math.pi * 38.13547087602444 / sample_rate), 0.5003270373238773
+    norm = 1 + k / q + k * k
+    high_pass = biquad((1.0, -2.0, 1.0), (1.0, 2 * (k * k - 1) / norm, (1 - k / q + k * k) / norm))
+    return (shelf * high_pass).to(torch.complex64)
+
+
+def true_peak(audio: Float[Tensor, "c n"], sample_rate: int) -> float:
+    """The highest level between samples, in dBTP: 4 times oversampled (ITU-R BS.1770-4, annex 2); -inf for silence."""
+    padded = F.pad(audio, (_TAPS // 2, _TAPS // 2))
+    peak = 0.0
+    for channel in padded:
+        windows = channel.unfold(0, _TAPS, 1)
+        for part in windows.split(16384):  # what the cache holds
+            lowest, highest = (_interpolators() @ part.T).aminmax()
+            peak = max(peak, -lowest.item(), highest.item())
+        peak = max(peak, channel.abs().max().item())
+    return 20 * math.log10(peak) if peak > 0 else -math.inf
+
+
+_TAPS = 24
+
+
+@lru_cache(maxsize=1)
+def _interpolators() -> Float[Tensor, "3 taps"]:
+    """Windowed sincs for the three positions between two samples."""
+    position = torch.arange(_TAPS)[None] - (_TAPS // 2 - 1) - torch.tensor([[0.25], [0.5], [0.75]])
+    return torch.sinc(position) * torch.cos(math.pi * position / (_TAPS + 1)) ** 2
+
+
+def normalise(
+    audio: Float[Tensor, "c n"], sample_rate: int, lufs: float = -14.0, ceiling: float = -1.0
+) -> Float[Tensor, "c n"]:
+    """Audio at a loudness of `lufs`, or as loud as its true peak may be under `ceiling` (dBTP); silence stays silence."""
+    level = loudness(audio, sample_rate)
+    if level == -math.inf:
+        return audio
+    gain = min(lufs - level, ceiling - true_peak(audio, sample_rate))
+    return audio * 10 ** (gain / 20)
+
+
+def crossfade(left: Float[Tensor, "c n"], right: Float[Tensor, "c m"], samples: int) -> Float[Tensor, "c l"]:
+    """`left` then `right`, the last `samples` of one fading into the first of the other; n + m - samples long.
+
+    The two weights sum to 1 (a raised cosine), so that where both hold the same sound it passes unchanged.
+    """
+    if not 0 <= samples <= min(left.shape[-1], right.shape[-1]):
+        raise ValueError(f"A crossfade of {samples} samples does not fit; both sides must be at least that long.")
+    fade = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(samples) + 0.5) / max(1, samples))
+    cut = left.shape[-1] - samples
+    middle = left[:, cut:] * (1 - fade) + right[:, :samples] * fade
+    return torch.cat([left[:, :cut], middle, right[:, samples:]], dim=-1)

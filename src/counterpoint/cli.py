@@ -1,0 +1,354 @@
+"""The command line.  torch is imported inside commands only, so that `counterpoint --help` answers at once.
+
+Whatever goes wrong for a reason that a user can mend is one sentence on stderr and exit code 2; COUNTERPOINT_DEBUG=1 shows
+the traceback as well.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+
+import counterpoint
+from counterpoint import destination
+
+if TYPE_CHECKING:
+    from counterpoint.generation import Take
+    from counterpoint.types import Progress
+
+app = App(
+    name="counterpoint",
+    help="Type a sentence, hear music: text-to-music models that are trained here.",
+    version=counterpoint.__version__,
+    version_flags=["--version"],
+    help_format="plaintext",  # the richer formats take 0.1 s to import
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `run` says what is left behind
+)
+Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
+NOTHING = "nothing was written"
+Format = Literal["wav", "flac", "mp3", "ogg"]  # those of audio.FORMATS
+
+
+@app.command
+def generate(
+    prompt: str,
+    /,
+    *,
+    seconds: float | None = None,
+    seed: int = 0,
+    count: int = 1,
+    output: Output = None,
+    format: Format | None = None,
+    plan: str = "auto",
+    model: str = "jasco-tiny",
+    steps: int | None = None,
+    guidance: str | None = None,
+    device: str = "cpu",
+) -> None:
+    """Make music from a sentence.
+
+    Parameters
+    ----------
+    prompt
+        The music in words, in quotes: "a bossa nova with flute and nylon guitar, 120 bpm".
+    seconds
+        Length; 10 unless a MIDI plan says otherwise.
+    seed
+        The same seed gives the same music; another seed, another piece.
+    count
+        How many pieces, with the seeds SEED, SEED + 1, ...
+    output
+        The file to write, or a folder; by default named after the prompt, and never over an existing file.
+    format
+        Format of the file where --output does not say it; wav by default.
+    plan
+        auto: a score is composed from the words; none: the words alone; or a .mid file or .txt chord chart to play.
+    model
+        A shipped model, a folder that training has written, or a Hub id (owner/name).
+    steps
+        Steps of the sampler: more is slower and finer.
+    guidance
+        How hard the conditions are followed: a number, or one for each, such as text=3,score=2.
+    device
+        Where to compute: cpu, cuda or mps.
+    """
+    from counterpoint import request
+
+    started = perf_counter()
+    sampling = {"steps": steps, "guidance": _parse_guidance(guidance)}
+    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **sampling})
+    targets = [destination.audio_file(prompt, output, format, asked.seed + i, count) for i in range(asked.count)]
+    from counterpoint import generation  # torch, only now that the request stands
+
+    loaded = generation.load(model, device)
+    written = 0
+    with (
+        _interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
+        _progress("generating") as bar,
+    ):
+        for take, target in zip(loaded.takes(asked, bar), targets, strict=True):
+            _report(take, take.save(target), perf_counter() - started)
+            started = perf_counter()
+            written += 1
+
+
+def _report(take: "Take", path: Path, elapsed: float) -> None:
+    seconds = take.audio.shape[-1] / take.sample_rate
+    _say(f"{path}: {seconds:g} s of music made in {elapsed:.1f} s (seed {take.seed}, {take.record['model']})")
+    _say(f"  plan: {take.record['summary']}")
+    _report_unknown(take.record["unknown"])
+
+
+def _report_unknown(words: Sequence[str]) -> None:
+    if words:
+        _say(f"  not understood: {', '.join(words)}")
+
+
+@app.command
+def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output = None, chart: Path | None = None) -> None:
+    """Write the score that a sentence asks for, as MIDI: to look at, to change, and to give back as `generate --plan FILE`.
+
+    Parameters
+    ----------
+    prompt
+        The music in words.
+    seconds
+        Length.
+    seed
+        What the words leave open is decided by the seed.
+    output
+        The MIDI file to write; by default named after the prompt.
+    chart
+        Write a chord chart, too: a text file that can be edited and given back.
+    """
+    from counterpoint import planning, request
+    from counterpoint.chart import print_chart
+    from counterpoint.midi import write
+
+    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed})
+    target = output or destination.free(Path(f"{destination.slug(prompt)}-{seed}.mid"))
+    if target.suffix.lower() not in (".mid", ".midi"):
+        raise ValueError(f"A plan is a MIDI file: let {target} end in .mid.")
+    for path in (target, chart):
+        if path is not None:
+            destination.check_writable(path)
+    made = planning.make(asked.text, asked.seconds, asked.seed)
+    write(made.score, target)
+    if chart is not None:
+        destination.write_text(chart, print_chart(made.score))
+    _say(f"{target}: {planning.summary(made.score)} (seed {seed})")
+    _report_unknown(made.unknown)
+
+
+@app.command
+def compose(
+    out: Path,
+    /,
+    *,
+    hours: float = 1.0,
+    seed: int = 0,
+    workers: int = 1,
+    renderer: Literal["builtin", "soundfont"] = "builtin",
+    soundfont: Path | None = None,
+    seconds: float = 10.0,
+    channels: int = 1,
+    sample_rate: int = 32000,
+) -> None:
+    """Compose a corpus to train on: audio, scores, beats, chords and captions, all known exactly.
+
+    Parameters
+    ----------
+    out
+        The folder to write.
+    hours
+        How much music.
+    seed
+        The same seed gives the same bytes, whatever the number of workers.
+    workers
+        Processes.
+    renderer
+        builtin needs nothing more; soundfont needs FluidSynth and the extra counterpoint[soundfont].
+    soundfont
+        The .sf2 file of the soundfont renderer.
+    seconds
+        Length of a clip.
+    channels
+        1 or 2.
+    sample_rate
+        In Hz.
+    """
+    from counterpoint.data.corpus.corpus import compose_corpus
+
+    with _interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), _progress("composing") as progress:
+        compose_corpus(
+            out,
+            hours=hours,
+            seed=seed,
+            workers=workers,
+            renderer=renderer,
+            soundfont=soundfont,
+            seconds=seconds,
+            channels=channels,
+            sample_rate=sample_rate,
+            progress=progress,
+        )
+    _say(f"{out}: {hours:g} hours of music (seed {seed})")
+
+
+@app.command
+def encode(
+    corpus: Path,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    codec: str = "spectral-tiny",
+    workers: int = 1,
+) -> None:
+    """Turn a corpus into a codec's frames and painted scores, once for many trainings.
+
+    Parameters
+    ----------
+    corpus
+        A folder with metadata.jsonl beside its audio, such as `compose` writes.
+    output
+        The folder to write.
+    codec
+        A shipped codec, a folder, or a Hub id.
+    workers
+        Processes.
+    """
+    from counterpoint import encoding
+    from counterpoint.conditioners.score import paint
+    from counterpoint.hub.checkpoint import load_codec
+
+    coder = load_codec(codec)
+    with _interruptible(lambda: f"what is done stays beside {output}; the same command goes on"), _progress("encoding") as bar:
+        encoding.encode(corpus, coder, output, paint=paint, workers=workers, progress=bar)
+    _say(f"{output}: the frames of {corpus} under {codec}")
+
+
+@app.command
+def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "auto") -> None:
+    """Train what a recipe describes; the same command goes on where a run has stopped.
+
+    Parameters
+    ----------
+    recipe
+        A TOML file, such as recipes/jasco-tiny.toml.
+    changes
+        Settings to change, written as train.steps=2000.
+    output
+        The folder of the run; by default runs/ and the recipe's name.
+    device
+        Where to compute: auto, cpu or cuda.
+    """
+    from counterpoint.recipe import run_recipe
+
+    target = output or Path("runs") / recipe.stem
+    left = f"the last saved state is in {target}; the same command goes on"
+    with _interruptible(lambda: left):
+        outcome = run_recipe(recipe, changes, target, device)
+    if not outcome.done:
+        raise Stopped(f"stopped; {left}")
+    _say(f"{target}: trained for {outcome.step} steps, {outcome.minutes:.1f} minutes")
+
+
+@app.command
+def info(model: str = "jasco-tiny", /) -> None:
+    """Show what a model is: its settings, its parts and their parameters, and the shape at every stage.
+
+    Parameters
+    ----------
+    model
+        A shipped model, a folder, or a Hub id.
+    """
+    from counterpoint.hub import anatomy
+
+    _say(anatomy.describe(model))
+
+
+def _parse_guidance(text: str | None) -> float | dict[str, float] | None:
+    """A number, or "text=3,score=2" as a table.  Raises ValueError."""
+    if text is None:
+        return None
+    try:
+        if "=" not in text:
+            return float(text)
+        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ValueError(f"Guidance is a number or a table such as text=3,score=2, not {text!r}.") from None
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> "Iterator[Progress | None]":
+    """A bar with the time that is left, on a terminal; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class Stopped(Exception):
+    """Ctrl-C, with a sentence on what is left behind."""
+
+
+@contextlib.contextmanager
+def _interruptible(left: Callable[[], str]) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; {left()}") from None
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _complaint(error: Exception) -> str:
+    """An error as one sentence on one line."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"{_line(error)} Put a prompt of several words in quotes."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'A file'}: {error.strerror}; check the path, its permissions and the free space."
+    return _line(error)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """One command line; the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    try:
+        app(argv, exit_on_error=False, print_error=False)
+        return 0
+    except Stopped as stop:
+        sys.stderr.write(f"{stop}\n")
+        return 130
+    except KeyboardInterrupt:
+        sys.stderr.write(f"stopped; {NOTHING}\n")
+        return 130
+    except (CycloptsError, ValueError, OSError) as error:
+        if os.environ.get("COUNTERPOINT_DEBUG") == "1":
+            raise
+        sys.stderr.write(f"counterpoint: {_complaint(error)}\n")
+        return 2
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run())

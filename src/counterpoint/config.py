@@ -1,0 +1,109 @@
+"""Strict typed settings: pydantic models read from TOML or JSON, overridden as `a.b=c`, written back as JSON.
+
+A config *builds* its thing (`build()`), so that go-to-definition works; unions are told apart by `kind`.
+A key that does not exist is an error that names its nearest neighbour: nothing is silently ignored.
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+C = TypeVar("C", bound="Config")
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, and strangers are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The plain content of a TOML or JSON file.  Raises ValueError with the file, line and reason."""
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}; give the path of a .toml or .json file.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid {path.suffix.lstrip('.').upper() or 'TOML'}: {error}.") from error
+
+
+def override(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """`content` with changes of the form `a.b=c` applied; c is read as a TOML value, or else as plain text."""
+    result = json.loads(json.dumps(content))
+    for change in changes:
+        path, equals, value = change.partition("=")
+        if not equals or not path:
+            raise ValueError(f"An override looks like train.steps=100, not {change!r}.")
+        *parents, leaf = path.strip().split(".")
+        place = result
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{path!r} goes through {parent!r}, which is a value and has no parts.")
+        place[leaf] = _parse_value(value.strip())
+    return result
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def parse(kind: type[C], content: Mapping[str, Any], source: str = "settings") -> C:
+    """`content` as a checked config.  Raises ValueError: what is wrong, where, and what to write instead."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{source}: {_explain(kind, first)}") from error
+
+
+def _explain(kind: type[BaseModel], error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"{where or 'the whole'}: {error['msg']}."
+    known = _keys_at(kind, [part for part in error["loc"][:-1] if isinstance(part, str)])
+    near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}."
+    return f"there is no setting {where!r}; {hint}"
+
+
+def _keys_at(kind: Any, path: list[str]) -> list[str]:
+    """Names of the settings at `path`, looking through unions and skipping their `kind` tags."""
+    models = [kind]
+    for part in path:
+        inner = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        if inner:
+            models = [model for annotation in inner for model in _models_in(annotation)]
+        else:  # a tag that pydantic puts into the path of a discriminated union
+            models = [m for m in models if _tag(m) in (part, None)]
+    return [name for model in models for name in model.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    tag = model.model_fields.get("kind")
+    return None if tag is None else tag.default
+
+
+def load(kind: type[C], path: Path, changes: Sequence[str] = ()) -> C:
+    """Read, override and check the file at `path`."""
+    return parse(kind, override(read(path), changes), source=str(path))
+
+
+def dump(config: Config) -> str:
+    """The config as JSON text; `parse(kind, json.loads(dump(c))) == c`."""
+    return config.model_dump_json(indent=2) + "\n"

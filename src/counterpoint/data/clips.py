@@ -1,0 +1,50 @@
+"""Audio crops from a folder of clips: what codecs learn from."""
+
+from pathlib import Path
+
+import numpy as np
+import torch.nn.functional as F
+
+from counterpoint import audio as sound
+from counterpoint.data.base import Item
+from counterpoint.data.folder import Row, read_folder
+
+
+def rows_of(folder: Path, split: str) -> list[Row]:
+    """The rows of one split.  Raises ValueError, naming the splits that there are, when it is empty."""
+    rows = read_folder(folder)
+    chosen = [row for row in rows if row.split == split]
+    if not chosen:
+        known = ", ".join(sorted({row.split for row in rows})) or "none at all"
+        raise ValueError(f"{folder} has no clips of the split {split!r}; its splits are: {known}.")
+    return chosen
+
+
+class AudioDataset:
+    """A random crop of `crop_seconds` of each clip of a split, at `sample_rate` with `channels`; short clips end in silence.
+
+    `most` leaves only so many clips, spread over the split.
+    """
+
+    def __init__(
+        self, folder: Path, split: str, crop_seconds: float, sample_rate: int, channels: int = 1, most: int | None = None
+    ):
+        rows = rows_of(folder, split)
+        self.rows = rows if most is None else rows[:: -(-len(rows) // most)]
+        self.crop_seconds = crop_seconds
+        self.sample_rate = sample_rate
+        self.channels = channels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def item(self, index: int, seed: int) -> Item:
+        row = self.rows[index]
+        draw = np.random.default_rng(seed)
+        offset = draw.random() * max(0.0, row.seconds - self.crop_seconds)
+        crop, rate = sound.read(row.path, self.crop_seconds, offset)
+        crop = sound.mix(sound.resample(crop, rate, self.sample_rate), self.channels)
+        samples = round(self.crop_seconds * self.sample_rate)
+        crop = F.pad(crop, (0, max(0, samples - crop.shape[-1])))[:, :samples]
+        text = row.captions[draw.integers(len(row.captions))] if row.captions else None
+        return Item(audio=crop, values={"text": text})

@@ -1,0 +1,104 @@
+"""Crops of encoded clips: what generators learn from.  `encoding.py` writes the cache that is read here.
+
+A cache is a folder: info.json, rows.jsonl (one clip a line, in the order of the arrays), and arrays with one row a clip, padded
+to the longest: frames.npy (float16, N T d), tokens.npy (int16, N k T), and, where scores are known, rolls.npy (uint8, N T e)
+and vectors.npy (float32, N g).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.data.base import Item
+from counterpoint.types import Roll, Spec
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """What a cache was made from: the codec by the SHA-256 of its weights, the corpus by that of its clips' names."""
+
+    codec: str
+    spec: Spec
+    sample_rate: int
+    channels: int
+    corpus: str
+    clips: int
+    frames: int
+    """Frames of the longest clip, T."""
+    painted: tuple[int, int] | None
+    """Columns e of the rolls and g of the vectors."""
+
+    def dump(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def read(path: Path) -> "CacheInfo":
+        """Raises ValueError when this is not the description of a cache."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            painted = content["painted"]
+            return CacheInfo(**{**content, "spec": Spec(**content["spec"]), "painted": painted and tuple(painted)})
+        except (OSError, json.JSONDecodeError, TypeError, KeyError) as error:
+            raise ValueError(f"{path.parent} is not a cache of encoded clips; make one with counterpoint encode.") from error
+
+
+class LatentDataset:
+    """A random crop of `crop_frames` of each encoded clip of a split, with one of its captions and the same crop of its score.
+
+    `view` is "continuous" (frames "t d") or "tokens" ("k t").  Clips that are shorter come whole.
+    """
+
+    def __init__(self, folder: Path, split: str, crop_frames: int, view: Literal["continuous", "tokens"] = "continuous"):
+        self.info = CacheInfo.read(folder / "info.json")
+        rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+        self.rows: list[tuple[int, dict[str, Any]]] = [(i, row) for i, row in enumerate(rows) if row["split"] == split]
+        if not self.rows:
+            known = ", ".join(sorted({row["split"] for row in rows}))
+            raise ValueError(f"{folder} has no clips of the split {split!r}; its splits are: {known}.")
+        if view == "tokens" and not self.info.spec.levels:
+            raise ValueError(f"{folder} was made by a codec without tokens; use the view 'continuous'.")
+        self.crop_frames = crop_frames
+        self.view = view
+        self._frames = np.load(folder / ("frames.npy" if view == "continuous" else "tokens.npy"), mmap_mode="r")
+        self._rolls = np.load(folder / "rolls.npy", mmap_mode="r") if self.info.painted else None
+        self._vectors = np.load(folder / "vectors.npy", mmap_mode="r") if self.info.painted else None
+
+    @property
+    def spec(self) -> Spec:
+        return self.info.spec
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def item(self, index: int, seed: int) -> Item:
+        number, row = self.rows[index]
+        draw = np.random.default_rng(seed)
+        first = int(draw.integers(max(0, row["frames"] - self.crop_frames) + 1))
+        span = slice(first, min(first + self.crop_frames, row["frames"]))
+        captions = row["captions"]
+        values: dict[str, Any] = {"text": captions[draw.integers(len(captions))] if captions else None}
+        if self._rolls is not None and self._vectors is not None and row["score"]:
+            values["score"] = Roll(np.array(self._rolls[number, span]), np.array(self._vectors[number]))
+        return Item(frames=self._read(number, span), values=values)
+
+    def _read(self, number: int, span: slice) -> Tensor:
+        if self.view == "tokens":
+            return torch.from_numpy(self._frames[number][:, span].astype(np.int64))
+        return torch.from_numpy(self._frames[number, span].astype(np.float32))
+
+    def statistics(self, clips: int = 2000) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+        """Mean and standard deviation of each channel of the continuous frames, over at most `clips` clips."""
+        assert self.view == "continuous"
+        total, square, count = np.zeros(self.spec.dim), np.zeros(self.spec.dim), 0
+        for number, row in self.rows[:: max(1, len(self.rows) // clips)]:
+            frames = self._frames[number, : row["frames"]].astype(np.float64)
+            total, square, count = total + frames.sum(0), square + np.square(frames).sum(0), count + len(frames)
+        mean = total / count
+        std = np.sqrt(np.maximum(square / count - mean**2, 1e-12))
+        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()

@@ -1,0 +1,62 @@
+"""Where results go: names that say what they hold, checked before the work begins; nothing is overwritten unasked."""
+
+import os
+import re
+from pathlib import Path
+
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")  # those of audio.FORMATS, which would import torch
+
+
+def audio_file(prompt: str, output: Path | None, format: str | None, seed: int, count: int) -> Path:
+    """The file of one piece, checked for being writable before any work begins.  Raises ValueError."""
+    suffix = f".{format or 'wav'}"
+    if output is None or output.is_dir() or str(output).endswith(os.sep):
+        target = free((output or Path()) / f"{slug(prompt)}-{seed}{suffix}")
+    else:
+        named = output if output.suffix else output.with_suffix(suffix)
+        if format is not None and named.suffix.lower() != suffix:
+            raise ValueError(f"The file {output} and --format {format} disagree; leave one of them out.")
+        target = named if count == 1 else named.with_stem(f"{named.stem}-{seed}")
+    if target.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{target.suffix} files cannot be written; let the name end in .wav, .flac, .mp3 or .ogg.")
+    check_writable(target)
+    return target
+
+
+def slug(prompt: str) -> str:
+    """The prompt's words as a file name."""
+    words = re.findall(r"[^\W_]+", prompt.lower())
+    return "-".join(words)[:48].strip("-") or "music"
+
+
+def free(path: Path) -> Path:
+    """`path`, or where that exists, the first of path-2, path-3, ... that does not."""
+    number, free = 2, path
+    while free.exists():
+        number, free = number + 1, path.with_stem(f"{path.stem}-{number}")
+    return free
+
+
+def check_writable(path: Path) -> None:
+    """Raises ValueError where no file can be written at `path`; leaves nothing behind."""
+    import tempfile
+
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give the name of a file in it.")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"Nothing can be written into {folder} ({error.strerror}); choose another folder with -o.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,216 @@
+"""A request becomes music: words -> plan -> canvas, filled window by window -> audio, with a record of how it was made."""
+
+import base64
+import html
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import counterpoint
+from counterpoint import audio as sound
+from counterpoint import planning, request
+from counterpoint.chart import print_chart
+from counterpoint.conditioners.score import paint
+from counterpoint.conditioners.words import WordsConfig, tokenize
+from counterpoint.hub import checkpoint
+from counterpoint.hub.checkpoint import Checkpoint
+from counterpoint.music import Score
+from counterpoint.planning import Plan
+from counterpoint.request import Request
+from counterpoint.rng import mix
+from counterpoint.systems.jasco import Sampling
+from counterpoint.types import Canvas, Progress, Roll
+
+OVERLAP = 0.25
+"""Share of a window that is given from the one before, in pieces longer than a window."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """One piece of music and how it came about."""
+
+    audio: Float[Tensor, "c n"]
+    sample_rate: int
+    seed: int
+    record: Mapping[str, Any]
+    """prompt, seed, model, version, seconds, plan (chord chart), summary, unknown (words), steps, guidance, timings."""
+    score: Score | None
+
+    def save(self, path: str | Path) -> Path:
+        """Write wav, flac, ogg or mp3 by suffix, with prompt, seed, model and version in the file's tags."""
+        tags = {
+            "title": self.record["prompt"],
+            "artist": self.record["model"],
+            "software": f"counterpoint {self.record['version']}",
+            "comment": json.dumps({name: self.record[name] for name in TAGGED}),
+        }
+        return sound.write(path, self.audio, self.sample_rate, tags)
+
+    def _repr_html_(self) -> str:
+        """A player, for notebooks."""
+        with tempfile.TemporaryDirectory() as folder:
+            data = self.save(Path(folder) / "take.wav").read_bytes()
+        caption = html.escape(f"{self.record['prompt']} (seed {self.seed})")
+        source = f"data:audio/wav;base64,{base64.b64encode(data).decode()}"
+        return f'<figure><figcaption>{caption}</figcaption><audio controls src="{source}"></audio></figure>'
+
+
+TAGGED = ("prompt", "seed", "model", "weights", "version", "seconds", "plan", "steps", "guidance")
+"""What of a record is written into an audio file's comment: enough to make the same music again."""
+
+
+def load(name: str | Path = "jasco-tiny", device: str = "cpu") -> "Model":
+    """A model by shipped name, folder or Hub id ("owner/name").  Raises ValueError."""
+    return Model(checkpoint.load(name), device)
+
+
+class Model:
+    """A system and its codec, ready for requests."""
+
+    def __init__(self, loaded: Checkpoint, device: str = "cpu"):
+        self.checkpoint = loaded
+        self.device = _device(device)
+        self.system = loaded.system.to(self.device)
+        self.codec = loaded.codec.to(self.device)
+
+    def generate(
+        self,
+        text: str,
+        seconds: float | None = None,
+        seed: int = 0,
+        plan: str | Path = "auto",
+        steps: int | None = None,
+        guidance: float | Mapping[str, float] | None = None,
+        progress: Progress | None = None,
+    ) -> Take:
+        """One piece of music; the settings are those of Request.  Raises ValueError for what cannot be done."""
+        asked = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, "steps": steps, "guidance": guidance}
+        return next(self.takes(request.read(asked), progress))
+
+    def takes(self, asked: Request, progress: Progress | None = None) -> Iterator[Take]:
+        """The pieces of a request, one after the other, each as soon as it is there: item i has the seed `seed + i`.
+
+        `progress` hears of the steps of all pieces together.
+        """
+        self._check(asked)
+        for i in range(asked.count):
+            yield self._take(asked, asked.seed + i, _share(progress, i, asked.count))
+
+    def _check(self, asked: Request) -> None:
+        name, longest, window = (
+            self.checkpoint.name,
+            self.checkpoint.capability.max_seconds,
+            self.checkpoint.config.window_seconds,
+        )
+        if asked.plan not in ("auto", "none") and "score" not in self.system.conditions:
+            able = ", ".join(name for name in checkpoint.shipped() if "score" in _conditions(name))
+            raise ValueError(f"{name} cannot follow a plan; ask with plan none, or one of: {able}.")
+        if asked.seconds is not None and asked.seconds > (longest if "continue" in self.system.tasks else window):
+            longest = longest if "continue" in self.system.tasks else window
+            raise ValueError(f"{name} makes at most {longest:g} seconds, not {asked.seconds:g}.")
+
+    @torch.inference_mode()
+    def _take(self, asked: Request, seed: int, progress: Progress | None) -> Take:
+        started = perf_counter()
+        plan = self._plan(asked, seed)
+        score = None if plan is None else plan.score
+        seconds = asked.seconds or (planning.DEFAULT_SECONDS if score is None else score.seconds)
+        planned = perf_counter()
+        sampling = self._sampling(asked)
+        samples = round(seconds * self.codec.sample_rate)
+        filled = self._fill(asked.text, score, self.codec.num_frames(samples), seed, sampling, progress)
+        played = perf_counter()
+        audio = self.codec.chunked_decode(filled, samples=samples)[0].float().cpu()  # c n
+        if not torch.isfinite(audio).all():
+            raise ValueError(
+                f"{self.checkpoint.name} made numbers that are no sound; lower the guidance, or check the checkpoint."
+            )
+        audio = sound.normalise(audio, self.codec.sample_rate)
+        timings = {"plan": planned - started, "generate": played - planned, "decode": perf_counter() - played}
+        record = {
+            "prompt": asked.text,
+            "seed": seed,
+            "model": self.checkpoint.name,
+            "weights": self.checkpoint.version,
+            "version": counterpoint.__version__,
+            "seconds": seconds,
+            "plan": "none" if score is None else print_chart(score),
+            "summary": "no plan" if score is None else planning.summary(score),
+            "unknown": list(unheard(asked.text, self.checkpoint.config.words) if plan is None else plan.unknown),
+            "steps": sampling.steps,
+            "guidance": dict(sampling.guidance),
+            "timings": {name: round(value, 3) for name, value in timings.items()},
+        }
+        return Take(audio, self.codec.sample_rate, seed, record, score)
+
+    def _plan(self, asked: Request, seed: int) -> Plan | None:
+        if asked.plan == "none" or "score" not in self.system.conditions:
+            return None
+        return planning.make(asked.text, asked.seconds, seed, asked.plan)
+
+    def _sampling(self, asked: Request) -> Sampling:
+        default = self.checkpoint.config.sampling
+        asked_for = {"steps": asked.steps, "guidance": asked.guidance}
+        return default.model_copy(update={name: value for name, value in asked_for.items() if value is not None})
+
+    def _fill(
+        self, text: str, score: Score | None, frames: int, seed: int, sampling: Sampling, progress: Progress | None
+    ) -> Float[Tensor, "1 t d"]:
+        """The canvas, filled in windows; each is given the end of the one before, and its own part of the painted score."""
+        spec = self.codec.spec
+        window = spec.frames(self.checkpoint.config.window_seconds)
+        roll = None if score is None else paint(score, spec.rate, frames)
+        blank = Canvas.blank(1, frames, spec)
+        done, given = blank.frames.to(self.device), blank.given.to(self.device)
+        starts = _starts(frames, window)
+        for i, start in enumerate(starts):
+            here = slice(start, start + window)
+            part = None if roll is None else Roll(roll.frames[here], roll.vector)
+            values = {"text": [text]} if part is None else {"text": [text], "score": [part]}
+            canvas = Canvas(done[:, here].clone(), given[:, here].clone())
+            own = seed if i == 0 else mix(seed, i)
+            done[:, here] = self.system.generate(canvas, values, [own], sampling, _share(progress, i, len(starts)))
+            given[:, here] = True
+        return done
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
+        raise ValueError(f"There is no device {name!r} here; use cpu, or cuda where a GPU is at hand.") from error
+
+
+def _starts(frames: int, window: int) -> list[int]:
+    """First frames of windows that cover `frames`, overlapping by at least OVERLAP; the last window ends with the canvas."""
+    hop = max(1, round(window * (1 - OVERLAP)))
+    count = 1 + max(0, math.ceil((frames - window) / hop))
+    return [max(0, min(i * hop, frames - window)) for i in range(count)]
+
+
+def unheard(text: str, words: WordsConfig) -> tuple[str, ...]:
+    """The words of a prompt that a model without a plan does not hear: those not in its vocabulary, or beyond its longest."""
+    tokens = tokenize(text)
+    heard = set(words.vocabulary) & set(tokens[: words.longest])
+    return tuple(token for token in dict.fromkeys(tokens) if token not in heard)
+
+
+def _share(progress: Progress | None, i: int, count: int) -> Progress | None:
+    """The progress of part `i` of `count` equal parts, told as progress of the whole."""
+    if progress is None:
+        return None
+    whole: Callable[[int, int], None] = progress
+    return lambda done, steps: whole(i * steps + done, count * steps)
+
+
+def _conditions(name: str) -> tuple[str, ...]:
+    return checkpoint.read_manifest(checkpoint.locate(name, download=False)).capability.conditions

@@ -1,0 +1,1 @@
+"""Checkpoints: saved, found by name, and loaded."""

@@ -1,0 +1,90 @@
+"""What a model is, in words and numbers: settings, parts, and the shape at every stage of one second of music."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.hub.checkpoint import CODECS, Checkpoint, load, load_codec, locate, read_manifest
+from counterpoint.types import Canvas, Cond
+
+SECONDS = 1.0
+LONG = 8
+
+
+def describe(source: str | Path) -> str:
+    """The text of `counterpoint info`.  Raises ValueError where there is no such model."""
+    folder = locate(source)
+    manifest = read_manifest(folder)
+    head = [f"{folder.name}: {manifest.kind}, version {manifest.version}, licence {manifest.capability.licence}"]
+    if manifest.kind in CODECS:
+        codec = load_codec(folder)
+        audio = torch.zeros(1, codec.channels, round(SECONDS * codec.sample_rate))
+        stages = _watch({"codec": codec}, lambda: codec.decode(codec.encode(audio)))
+        return "\n".join([*head, *_settings(manifest.model_dump(mode="json")), "", *stages])
+    loaded = load(folder)
+    stages = _watch({"system": loaded.system, "codec": loaded.codec}, lambda: _play(loaded))
+    return "\n".join([*head, *_settings(manifest.model_dump(mode="json")), "", *stages])
+
+
+def _settings(content: Mapping[str, Any], path: str = "") -> list[str]:
+    """A line for each setting; long lists (a vocabulary) are counted."""
+    lines: list[str] = []
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            lines += _settings(value, f"{path}{name}.")
+        elif isinstance(value, list) and len(value) > LONG:
+            lines.append(f"{path}{name} = {len(value)} entries")
+        else:
+            lines.append(f"{path}{name} = {json.dumps(value)}")
+    return lines
+
+
+def _play(loaded: Checkpoint) -> Tensor:
+    """One step of one second, told a word."""
+    spec = loaded.codec.spec
+    canvas = Canvas.blank(1, spec.frames(SECONDS), spec)
+    sampling = loaded.config.sampling.model_copy(update={"steps": 1, "guidance": {"all": 1.0}})
+    return loaded.codec.decode(loaded.system.generate(canvas, {"text": ["piano"]}, [0], sampling))
+
+
+def _watch(roots: dict[str, nn.Module], play: Any) -> list[str]:
+    """A line for each part down to two levels: name, kind, parameters, and the shape it gave first while `play` ran."""
+    parts = {name: part for root, module in roots.items() for name, part in _parts(root, module, depth=2)}
+    shapes: dict[str, str] = {}
+
+    def note(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        shapes.setdefault(name, _shape(output))
+
+    hooks = [part.register_forward_hook(partial(note, name)) for name, part in parts.items()]
+    with torch.inference_mode():
+        result = play()
+    for hook in hooks:
+        hook.remove()
+    rows = [(name, type(part).__name__, f"{_count(part):,}", shapes.get(name, "")) for name, part in parts.items()]
+    rows += [("audio", "", "", _shape(result))]
+    rows = [("part", "kind", "parameters", f"gives, for {SECONDS:g} s"), *rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows]
+
+
+def _parts(name: str, module: nn.Module, depth: int) -> list[tuple[str, nn.Module]]:
+    below = [row for child, part in module.named_children() for row in _parts(f"{name}.{child}", part, depth - 1)]
+    return [(name, module), *(below if depth > 0 else [])]
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _shape(output: Any) -> str:
+    if isinstance(output, Tensor):
+        return " ".join(str(size) for size in output.shape)
+    if isinstance(output, Cond):
+        ways = {"context": output.context, "frames": output.frames, "vector": output.vector}
+        return "; ".join(f"{way} {_shape(tensor)}" for way, tensor in ways.items() if tensor is not None)
+    return ""

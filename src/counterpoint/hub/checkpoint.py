@@ -1,0 +1,263 @@
+"""A checkpoint is a folder: `config.json`, `model.safetensors`, `README.md` (the model card) and, at times, `codec/`.
+
+`config.json` is a Manifest: what to build, what it can do, and the digest of the weights that belong to it.
+Nothing is ever unpickled.  A checkpoint is named by a shipped name, by a folder, or by a Hub id that the user typed.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from counterpoint import config as settings
+from counterpoint.codecs.base import Codec
+from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.config import Config
+from counterpoint.systems.base import System
+from counterpoint.systems.jasco import JascoConfig
+from counterpoint.types import Spec
+
+SYSTEMS = {"jasco": JascoConfig}
+"""Every kind of system that a checkpoint can hold, with the config that builds it."""
+
+CODECS = {"spectral": SpectralConfig}
+"""Every kind of codec that a checkpoint can hold, with the config that builds it."""
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+class Capability(Config):
+    """What a checkpoint can be asked for."""
+
+    conditions: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    sample_rate: int = Field(default=32000, gt=0)
+    channels: int = Field(default=1, ge=1)
+    max_seconds: float = Field(default=600.0, gt=0)
+    sampling: dict[str, Any] = Field(default_factory=dict)
+    licence: str = "Apache-2.0"
+
+
+class Manifest(Config):
+    """The content of `config.json`.
+
+    `kind` is a key of SYSTEMS or CODECS and `config` the settings of that kind.  A system also states the `spec` of
+    its frames and its `codec`: a shipped name, or "codec" for the subfolder.  `weights` is filled by `save`.
+    """
+
+    format: Literal[1] = 1
+    kind: str
+    config: dict[str, Any]
+    spec: dict[str, Any] | None = None
+    codec: str | None = None
+    capability: Capability = Capability()
+    version: str = "1"
+    weights: str = ""
+    """SHA-256 of `model.safetensors`: weights and settings of two different models are told apart."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A system with its codec, ready to use; `version` is the checkpoint's own, with the start of its weights' digest."""
+
+    system: System
+    config: JascoConfig
+    codec: Codec
+    name: str
+    version: str
+    manifest: Manifest
+
+    @property
+    def capability(self) -> Capability:
+        return self.manifest.capability
+
+
+def system_manifest(
+    config: JascoConfig, system: System, codec: Codec, codec_name: str = "codec", version: str = "1"
+) -> Manifest:
+    """The manifest of a system; `codec_name` is a shipped name, or "codec" where the codec is saved in that subfolder."""
+    capability = Capability(
+        conditions=system.conditions,
+        tasks=system.tasks,
+        sample_rate=codec.sample_rate,
+        channels=codec.channels,
+        max_seconds=Capability().max_seconds if "continue" in system.tasks else config.window_seconds,
+        sampling=config.sampling.model_dump(mode="json"),
+    )
+    return Manifest(
+        kind=config.kind,
+        config=config.model_dump(mode="json"),
+        spec=asdict(system.spec),
+        codec=codec_name,
+        capability=capability,
+        version=version,
+    )
+
+
+def codec_manifest(config: SpectralConfig, codec: Codec, version: str = "1") -> Manifest:
+    """The manifest of a codec."""
+    capability = Capability(sample_rate=codec.sample_rate, channels=codec.channels)
+    return Manifest(kind=config.kind, config=config.model_dump(mode="json"), capability=capability, version=version)
+
+
+def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", half: bool = False) -> None:
+    """Write `module` as a checkpoint; every file appears whole or not at all.  `half` stores 16-bit floats."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: _storable(tensor, half) for name, tensor in module.state_dict().items()}
+    weights = safetensors.torch.save(tensors)
+    manifest = manifest.model_copy(update={"weights": hashlib.sha256(weights).hexdigest()})
+    content = {WEIGHTS: weights, CONFIG: settings.dump(manifest).encode()}
+    if card:
+        content[CARD] = card.encode()
+    parts = {name: folder / f".{name}.part" for name in content}
+    try:
+        for name, part in parts.items():
+            part.write_bytes(content[name])
+        for name, part in parts.items():
+            os.replace(part, folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+
+
+def _storable(tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().to("cpu", torch.float16 if half and tensor.is_floating_point() else tensor.dtype)
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def shipped() -> list[str]:
+    """Names of the checkpoints inside the package."""
+    folder = _shipped_folder()
+    return sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+
+
+def _shipped_folder() -> Path:
+    return Path(str(resources.files("counterpoint"))) / "shipped"
+
+
+def locate(source: str | Path, download: bool = True) -> Path:
+    """The folder of a checkpoint: a shipped name, a folder, or (with `download`) a Hub id such as "owner/name".
+
+    Raises ValueError where there is none; the Hub is asked only for a Hub id that is no folder here.
+    """
+    folder = Path(source).expanduser()
+    if str(source) in shipped():
+        return _shipped_folder() / str(source)
+    if folder.is_dir():
+        if not (folder / CONFIG).is_file():
+            raise ValueError(
+                f"The folder {folder} is no checkpoint: it has no {CONFIG}; give a folder that training has written."
+            )
+        return folder
+    if download and re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", str(source)):
+        return _download(str(source))
+    near = difflib.get_close_matches(str(source), shipped(), n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    names = ", ".join(shipped()) or "none"
+    raise ValueError(
+        f"There is no model {str(source)!r}. {hint}Shipped: {names}; or give a folder or a Hub id like owner/name."
+    )
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = [CONFIG, WEIGHTS, CARD, f"codec/{CONFIG}", f"codec/{WEIGHTS}"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:  # the Hub client raises many kinds: offline, no such repository, no permission, ...
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ValueError(
+            f"{name!r} is no folder here and could not be had from the Hub ({reason}); check the name and the connection."
+        ) from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The checked `config.json` of a checkpoint folder.  Raises ValueError."""
+    return settings.parse(Manifest, settings.read(folder / CONFIG), source=str(folder / CONFIG))
+
+
+def load(source: str | Path) -> Checkpoint:
+    """A system and its codec, in evaluation mode on the CPU.  Raises ValueError: what is wrong with which file, what to do."""
+    folder = locate(source)
+    manifest = read_manifest(folder)
+    if manifest.kind not in SYSTEMS:
+        raise ValueError(
+            f"{folder / CONFIG} holds a {manifest.kind!r}, which does not generate; known here: {_names(SYSTEMS)}."
+        )
+    if manifest.codec is None or manifest.spec is None:
+        raise ValueError(f"{folder / CONFIG} does not name its codec and the spec of its frames; save the model again.")
+    codec = load_codec(folder / "codec" if manifest.codec == "codec" else manifest.codec, download=False)
+    spec = _spec(manifest.spec, folder)
+    if spec != codec.spec:
+        raise ValueError(
+            f"{folder} was made for frames {spec}, but its codec {manifest.codec!r} makes {codec.spec}; use its own codec."
+        )
+    config = settings.parse(SYSTEMS[manifest.kind], manifest.config, source=str(folder / CONFIG))
+    system = config.build(spec)
+    _fill(system, folder, manifest)
+    return Checkpoint(system, config, codec, Path(folder).name, f"{manifest.version}+{manifest.weights[:8]}", manifest)
+
+
+def load_codec(source: str | Path, download: bool = True) -> Codec:
+    """A codec alone, in evaluation mode on the CPU; `source` as for `locate`.  A system's folder gives that system's codec."""
+    folder = locate(source, download)
+    manifest = read_manifest(folder)
+    if manifest.kind in SYSTEMS and manifest.codec is not None:
+        return load_codec(folder / "codec" if manifest.codec == "codec" else manifest.codec, download=False)
+    if manifest.kind not in CODECS:
+        raise ValueError(f"{folder / CONFIG} holds a {manifest.kind!r}, which is no codec; known here: {_names(CODECS)}.")
+    codec = settings.parse(CODECS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
+    _fill(codec, folder, manifest)
+    return codec
+
+
+def _names(registry: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(registry))
+
+
+def _spec(content: dict[str, Any], folder: Path) -> Spec:
+    try:
+        return Spec(**content)
+    except TypeError as error:
+        raise ValueError(f"{folder / CONFIG}: spec must hold rate, dim, levels and bins, not {json.dumps(content)}.") from error
+
+
+def _fill(module: nn.Module, folder: Path, manifest: Manifest) -> None:
+    """Put the folder's weights, as 32-bit floats, into a module just built, and set it to evaluation."""
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ValueError(f"{folder} has no {WEIGHTS}; the checkpoint is incomplete, so fetch or save it again.")
+    data = path.read_bytes()
+    if manifest.weights and hashlib.sha256(data).hexdigest() != manifest.weights:
+        raise ValueError(f"{path} is damaged or belongs to another {CONFIG}; fetch or save the checkpoint again.")
+    try:
+        tensors = safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file ({error}); fetch or save the checkpoint again.") from error
+    _check(tensors, module.state_dict(), path)
+    module.load_state_dict(tensors)  # 16-bit floats become the module's own
+    module.eval()
+
+
+def _check(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+    missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    shapes = [name for name in wanted.keys() & found.keys() if wanted[name].shape != found[name].shape]
+    if missing or extra or shapes:
+        first = (missing or extra or sorted(shapes))[0]
+        raise ValueError(
+            f"{path} does not fit its {CONFIG}: {len(missing)} tensors are missing, {len(extra)} unknown, {len(shapes)} "
+            f"of another shape (first: {first}); fetch or save the checkpoint again."
+        )

@@ -1,0 +1,79 @@
+"""A run's record: one JSON object a line, TensorBoard's files where that is installed, and a progress bar."""
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+@contextlib.contextmanager
+def renamed(path: Path) -> Iterator[Path]:
+    """A temporary path that takes the name `path` when the block ends well."""
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Journal:
+    """The run's record: one JSON object a line in log.jsonl, and TensorBoard's files where that is installed."""
+
+    def __init__(self, out: Path | None, step: int):
+        """Go on at `step`, forgetting what was written after it; without a folder nothing is written."""
+        self._board = None
+        self.path = None if out is None else out / "log.jsonl"
+        if out is None or self.path is None:
+            return
+        # What came after the saved state will happen again.
+        kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
+        with renamed(self.path) as path:
+            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        if find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, numbers: Mapping[str, float]) -> None:
+        if self.path is None:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **{name: _finite(value) for name, value in numbers.items()}}) + "\n")
+        if self._board is not None:
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, step)
+
+
+def _finite(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None  # JSON knows no nan
+
+
+def _lines(path: Path) -> list[str]:
+    """Whole lines of a log; one that a kill cut short is left out."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [line for line in text[: text.rfind("\n") + 1].splitlines() if line]
+
+
+@contextlib.contextmanager
+def bar(console: Console | None) -> Iterator[Callable[[int, float, float], None]]:
+    """A progress bar with the time left and the loss; without a console, nothing."""
+    if console is None:
+        yield lambda step, total, loss: None
+        return
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, TextColumn("loss {task.fields[loss]}"), console=console, refresh_per_second=2) as progress:
+        task = progress.add_task("training", total=None, loss="-")
+        yield lambda step, total, loss: progress.update(task, completed=step, total=round(total), loss=f"{loss:.4f}")

@@ -1,0 +1,248 @@
+"""Music as values: notes, chords, keys, tracks, and the score that ties them together.
+
+Times are seconds, pitches MIDI numbers (60 is middle C), velocities 1 to 127, programs General-MIDI numbers from 0.
+Chord labels are read as musicians write them ("Am7", "F#/A#") or in Harte's syntax ("A:min7"), and printed as either.
+A score is complete: whoever holds one can render it, paint it onto frames, print its chart, or judge audio against it.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+
+PITCH_CLASSES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+_LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+
+QUALITIES: dict[str, tuple[int, ...]] = {
+    "maj": (0, 4, 7), "min": (0, 3, 7), "dim": (0, 3, 6), "aug": (0, 4, 8), "sus2": (0, 2, 7), "sus4": (0, 5, 7),
+    "maj7": (0, 4, 7, 11), "min7": (0, 3, 7, 10), "7": (0, 4, 7, 10), "minmaj7": (0, 3, 7, 11), "dim7": (0, 3, 6, 9),
+    "hdim7": (0, 3, 6, 10), "maj6": (0, 4, 7, 9), "min6": (0, 3, 7, 9), "9": (0, 4, 7, 10, 2), "maj9": (0, 4, 7, 11, 2),
+    "min9": (0, 3, 7, 10, 2), "7sus4": (0, 5, 7, 10), "5": (0, 7),
+}  # fmt: skip
+"""Harte's chord qualities and their semitones above the root."""
+
+_POPULAR = {
+    "maj": "", "min": "m", "hdim7": "m7b5", "minmaj7": "mM7", "maj6": "6", "min6": "m6", "min7": "m7", "min9": "m9",
+}  # fmt: skip
+_SPELLINGS = {
+    "": "maj", "M": "maj", "m": "min", "-": "min", "M7": "maj7", "m7": "min7", "-7": "min7", "m7b5": "hdim7", "ø": "hdim7",
+    "o": "dim", "°": "dim", "o7": "dim7", "°7": "dim7", "+": "aug", "6": "maj6", "m6": "min6", "m9": "min9", "mM7": "minmaj7",
+    "sus": "sus4", "Δ": "maj7", "maj": "maj", "min": "min",
+}  # fmt: skip
+_DEGREES = ("1", "b2", "2", "b3", "3", "4", "b5", "5", "b6", "6", "b7", "7")
+
+ROLES = ("melody", "bass", "comp", "pad", "drums")
+"""What a track does: the tune, the bass line, rhythmic chords or figures, sustained chords, the kit."""
+
+DRUM_CLASSES: dict[str, tuple[int, ...]] = {
+    "kick": (35, 36),
+    "snare": (37, 38, 39, 40),
+    "hat": (42, 44, 46),
+    "cymbal": (49, 51, 52, 53, 55, 57, 59),
+    "tom": (41, 43, 45, 47, 48, 50),
+    "percussion": (54, 56, 58, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82),
+}
+"""General-MIDI percussion keys by what they do in a groove."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sounding note, or one hit where the track is a drum kit (pitch is then the General-MIDI percussion key)."""
+
+    start: float
+    end: float
+    pitch: int
+    velocity: int
+
+
+@dataclass(frozen=True)
+class Chord:
+    """A chord symbol: root and bass as pitch classes 0 to 11, quality as a key of QUALITIES."""
+
+    root: int
+    quality: str = "maj"
+    bass: int | None = None
+
+    @staticmethod
+    def parse(label: str) -> "Chord | None":
+        """Read "Am7", "G/B" or "A:min7/b3"; "N" and "N.C." give None (no chord).  Raises ValueError."""
+        text = label.strip()
+        if text in ("N", "N.C.", "NC"):
+            return None
+        match = re.fullmatch(r"([A-G])([#b]*)(:?)([^/]*)(?:/(.+))?", text)
+        if match is None:
+            raise ValueError(f"{label!r} is not a chord; write for example C, Am7, F#m7b5, G/B or A:min7.")
+        letter, accidentals, colon, quality, bass = match.groups()
+        root = _pitch_class(letter, accidentals)
+        quality = quality if quality in QUALITIES else _SPELLINGS.get(quality)
+        if quality is None:
+            raise ValueError(f"{label!r}: the chord quality {match.group(4)!r} is not known; known are {', '.join(QUALITIES)}.")
+        return Chord(root, quality, None if bass is None else _bass(bass, root, label))
+
+    @property
+    def pitch_classes(self) -> tuple[int, ...]:
+        """The chord's tones as pitch classes, root first; the bass is not added."""
+        return tuple((self.root + step) % 12 for step in QUALITIES[self.quality])
+
+    @property
+    def name(self) -> str:
+        """As musicians write it: "Am7", "G/B"."""
+        bass = "" if self.bass is None else f"/{PITCH_CLASSES[self.bass]}"
+        return PITCH_CLASSES[self.root] + _POPULAR.get(self.quality, self.quality) + bass
+
+    @property
+    def harte(self) -> str:
+        """In Harte's syntax, as mir_eval reads it: "A:min7", "G:maj/3"."""
+        bass = "" if self.bass is None else f"/{_DEGREES[(self.bass - self.root) % 12]}"
+        return f"{PITCH_CLASSES[self.root]}:{self.quality}{bass}"
+
+    def transpose(self, semitones: int) -> "Chord":
+        bass = None if self.bass is None else (self.bass + semitones) % 12
+        return Chord((self.root + semitones) % 12, self.quality, bass)
+
+
+def _pitch_class(letter: str, accidentals: str) -> int:
+    return (_LETTERS[letter] + accidentals.count("#") - accidentals.count("b")) % 12
+
+
+def _bass(text: str, root: int, label: str) -> int:
+    note = re.fullmatch(r"([A-G])([#b]*)", text)
+    if note:
+        return _pitch_class(*note.groups())
+    if text in _DEGREES:
+        return (root + _DEGREES.index(text)) % 12
+    raise ValueError(f"{label!r}: the bass {text!r} is neither a note nor a degree.")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A tonic (pitch class) and a mode, "major" or "minor"."""
+
+    tonic: int
+    mode: str = "major"
+
+    @staticmethod
+    def parse(text: str) -> "Key":
+        """Read "A minor", "Bb", "F# major" or "Em".  Raises ValueError."""
+        match = re.fullmatch(r"([A-Ga-g])([#b]*)\s*(major|minor|maj|min|m)?", text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is not a key; write for example C major, A minor or F#m.")
+        letter, accidentals, mode = match.groups()
+        return Key(_pitch_class(letter.upper(), accidentals), "minor" if mode in ("minor", "min", "m") else "major")
+
+    @property
+    def name(self) -> str:
+        return f"{PITCH_CLASSES[self.tonic]} {self.mode}"
+
+    @property
+    def scale(self) -> tuple[int, ...]:
+        """Pitch classes of the major or natural minor scale, tonic first."""
+        steps = (0, 2, 4, 5, 7, 9, 11) if self.mode == "major" else (0, 2, 3, 5, 7, 8, 10)
+        return tuple((self.tonic + step) % 12 for step in steps)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One player: a role, an instrument (General-MIDI program; ignored for drums), notes, and a place in the mix."""
+
+    role: str
+    program: int
+    notes: tuple[Note, ...]
+    pan: float = 0.0
+    """-1 is left, 1 is right."""
+    gain: float = 1.0
+    """Linear level in the mix, 1 being the loudest player's."""
+
+
+@dataclass(frozen=True)
+class ChordSpan:
+    start: float
+    end: float
+    chord: Chord | None
+
+
+@dataclass(frozen=True)
+class Section:
+    start: float
+    end: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Metre:
+    """A time signature.  `bpm` everywhere counts felt beats: a 6/8 bar has two of them, a 4/4 bar four."""
+
+    numerator: int = 4
+    denominator: int = 4
+
+    @staticmethod
+    def parse(text: str) -> "Metre":
+        match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if match is None or (int(match[1]), int(match[2])) not in {(4, 4), (3, 4), (6, 8)}:
+            raise ValueError(f"The metre {text!r} is not known; known are 4/4, 3/4 and 6/8.")
+        return Metre(int(match[1]), int(match[2]))
+
+    @property
+    def beats(self) -> int:
+        """Felt beats in a bar."""
+        return 2 if self.denominator == 8 else self.numerator
+
+    @property
+    def name(self) -> str:
+        return f"{self.numerator}/{self.denominator}"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A whole piece: what sounds when, and the grid, harmony and form that it follows."""
+
+    seconds: float
+    style: str
+    bpm: float
+    metre: Metre
+    key: Key
+    beats: tuple[float, ...]
+    downbeats: tuple[float, ...]
+    chords: tuple[ChordSpan, ...]
+    tracks: tuple[Track, ...]
+    sections: tuple[Section, ...] = ()
+    mood: str | None = None
+
+    def track(self, role: str) -> Track | None:
+        """The first player of a role, or None."""
+        return next((track for track in self.tracks if track.role == role), None)
+
+    def transpose(self, semitones: int) -> "Score":
+        """The same music `semitones` higher; drums stay as they are."""
+
+        def moved(track: Track) -> Track:
+            if track.role == "drums":
+                return track
+            return replace(track, notes=tuple(replace(n, pitch=n.pitch + semitones) for n in track.notes))
+
+        return replace(
+            self,
+            key=replace(self.key, tonic=(self.key.tonic + semitones) % 12),
+            chords=tuple(replace(s, chord=s.chord and s.chord.transpose(semitones)) for s in self.chords),
+            tracks=tuple(moved(track) for track in self.tracks),
+        )
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What a composer is told; what is None it decides by seed.
+
+    `instruments` maps roles to General-MIDI programs; a role in `without` is left out.
+    `chords` is a progression, one chord a bar unless `chord_beats` says otherwise.
+    """
+
+    style: str | None = None
+    mood: str | None = None
+    key: Key | None = None
+    bpm: float | None = None
+    metre: Metre | None = None
+    instruments: dict[str, int] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
+    energy: float | None = None
+    """0 is sparse and quiet, 1 dense and loud."""
+    chords: tuple[Chord | None, ...] = ()
+    chord_beats: tuple[float, ...] = ()
+    """Felt beats that each of `chords` lasts; empty means one bar each."""

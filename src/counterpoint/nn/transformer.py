@@ -1,0 +1,177 @@
+"""The backbone of autoregression and flow alike: a pre-norm transformer over frames.
+
+It is told things in three ways (types.Cond): `context` by cross-attention, `vector` and flow time by adaptive layer norm
+("adaln", one shared projection and a table per block, PixArt-alpha section 2.3) or through the context ("context", as JASCO
+does, with one token of their own so that time has a path without words), and `frames` by whoever embeds the input.
+U-Net skips feed block i >= L/2 with the output of block L-1-i (Voicebox; the off-by-one of the paper's text is not followed).
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from counterpoint.config import Config
+from counterpoint.nn.attention import Attention, rotary_angles
+from counterpoint.types import Cond
+
+
+class TransformerConfig(Config):
+    """Sizes and switches of the backbone."""
+
+    width: int = 1024
+    depth: int = 24
+    heads: int = 16
+    feedforward: float = 4.0
+    """Inner width of the feed-forward layers, in widths."""
+    causal: bool = False
+    context: bool = True
+    """Whether blocks attend to Cond.context."""
+    time: Literal["adaln", "context", "none"] = "context"
+    skips: bool = False
+    local: int = 0
+    """Taps of a depthwise convolution before each attention; 0 for none."""
+
+    def build(self) -> "Transformer":
+        return Transformer(self)
+
+
+class Transformer(nn.Module):
+    """Frames in, frames out, of the same width."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        half = config.depth // 2
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.skips = nn.ModuleList(nn.Linear(2 * config.width, config.width) for _ in range(half if config.skips else 0))
+        self.time = None if config.time == "none" else TimeEmbedding(config.width)
+        self.modulation = nn.Linear(config.width, 6 * config.width) if config.time == "adaln" else None
+        self.norm = nn.LayerNorm(config.width)
+        self.apply(_init_linear)
+        if self.modulation is not None:
+            nn.init.zeros_(self.modulation.weight)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t h"],
+        cond: Cond,
+        time: Float[Tensor, " b"] | None = None,
+        mask: Bool[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "b t h"]:
+        """`time` is flow time in [0, 1]; `mask` marks real frames, which never look at the others."""
+        told = self._told(cond, time)
+        context, context_mask = self._context(cond, told)
+        modulation = None if self.modulation is None or told is None else self.modulation(F.silu(told))
+        rotary = rotary_angles(x.shape[1], self.config.width // self.config.heads, x.device)
+        stack: list[Tensor] = []
+        for i, block in enumerate(self.blocks):
+            if self.config.skips and i >= self.config.depth - len(self.skips):
+                x = self.skips[i - self.config.depth + len(self.skips)](torch.cat((x, stack.pop()), dim=-1))
+            x = block(x, context, context_mask, modulation, mask, rotary)
+            if self.config.skips and i < len(self.skips):
+                stack.append(x)
+        return self.norm(x)
+
+    def _told(self, cond: Cond, time: Tensor | None) -> Float[Tensor, "b h"] | None:
+        """Flow time and the condition vector as one vector."""
+        if (time is None) != (self.time is None):
+            raise ValueError("This backbone is built with time, and none is given." if time is None else "It takes no time.")
+        if time is None or self.time is None:
+            return cond.vector
+        embedded = self.time(time)
+        return embedded if cond.vector is None else embedded + cond.vector
+
+    def _context(self, cond: Cond, told: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        if not self.config.context:
+            return None, None
+        if self.config.time == "adaln" or told is None:
+            return cond.context, cond.mask
+        token = told[:, None]  # b 1 h
+        if cond.context is None or cond.mask is None:
+            return token, None
+        real = torch.ones_like(cond.mask[:, :1])
+        return torch.cat((token, cond.context + token), dim=1), torch.cat((real, cond.mask), dim=1)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention, feed-forward; each adds to the stream."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width, inner = config.width, int(config.feedforward * config.width)
+        self.local = LocalMix(width, config.local, config.causal) if config.local else None
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, config.heads, config.causal)
+        self.cross_norm = nn.LayerNorm(width) if config.context else None
+        self.cross = Attention(width, config.heads) if config.context else None
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, inner, bias=False)
+        self.contract = nn.Linear(inner, width, bias=False)
+        self.table = nn.Parameter(torch.zeros(6, width)) if config.time == "adaln" else None
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t h"],
+        context: Float[Tensor, "b s h"] | None,
+        context_mask: Bool[Tensor, "b s"] | None,
+        modulation: Float[Tensor, "b six_h"] | None,
+        mask: Bool[Tensor, "b t"] | None,
+        rotary: tuple[Tensor, Tensor],
+    ) -> Float[Tensor, "b t h"]:
+        """`modulation` holds scale, shift and gate of the two residual branches, side by side."""
+        scale1, shift1, gate1, scale2, shift2, gate2 = self._modulation(modulation)
+        y = self.attention_norm(x) * (1 + scale1) + shift1
+        if self.local is not None:
+            y = y + self.local(y if mask is None else y * mask[..., None])
+        x = x + (1 + gate1) * self.attention(y, mask=mask, rotary=rotary)
+        if self.cross is not None and self.cross_norm is not None and context is not None:
+            x = x + self.cross(self.cross_norm(x), context, context_mask)
+        y = self.feedforward_norm(x) * (1 + scale2) + shift2
+        return x + (1 + gate2) * self.contract(F.gelu(self.expand(y)))
+
+    def _modulation(self, modulation: Tensor | None) -> tuple[Tensor, ...] | tuple[float, ...]:
+        if self.table is None:
+            return (0.0,) * 6
+        table = self.table.reshape(1, 1, -1)
+        return (table if modulation is None else table + modulation[:, None]).chunk(6, dim=-1)
+
+
+class LocalMix(nn.Module):
+    """A depthwise convolution over neighbouring frames; silent until trained."""
+
+    def __init__(self, width: int, taps: int, causal: bool) -> None:
+        super().__init__()
+        self.pad = (taps - 1, 0) if causal else (taps // 2, taps - 1 - taps // 2)
+        self.weight = nn.Parameter(torch.zeros(width, 1, taps))
+
+    def forward(self, x: Float[Tensor, "b t h"]) -> Float[Tensor, "b t h"]:
+        padded = F.pad(x.transpose(1, 2), self.pad)  # b h t
+        return F.conv1d(padded, self.weight.to(x.dtype), groups=x.shape[-1]).transpose(1, 2)
+
+
+class TimeEmbedding(nn.Module):
+    """Flow time in [0, 1] as a vector: sinusoids, then two layers."""
+
+    def __init__(self, width: int, sinusoids: int = 128) -> None:
+        super().__init__()
+        # Periods from 2 pi / 1000 to about 60: fine near neighbouring steps, unique over the unit interval.
+        frequencies = torch.exp(torch.linspace(math.log(1000.0), math.log(0.1), sinusoids // 2))
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.first = nn.Linear(sinusoids, width)
+        self.second = nn.Linear(width, width)
+
+    def forward(self, time: Float[Tensor, " b"]) -> Float[Tensor, "b h"]:
+        angles = time[:, None].float() * self.get_buffer("frequencies")
+        return self.second(F.silu(self.first(torch.cat((angles.cos(), angles.sin()), dim=-1))))
+
+
+def _init_linear(module: nn.Module) -> None:
+    """Normal weights of variance 1 / fan-in, as large as keeps the scale of unit inputs; the residual sums are normed."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.7 * module.in_features**-0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,45 @@
+"""Classifier-free guidance over any sets of conditions, for velocities and logits alike.
+
+A table of weights over named sets: "all", a condition's own name, or several joined by "+".  The null variant, told nothing,
+takes what is missing to one: {"all": 3} is ordinary guidance (Ho and Salimans 2022), {"all": 3, "text": 1} JASCO's
+multi-source guidance (section 3.4), {"text": 2, "score": 4} what a musician turns.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from counterpoint.types import Values
+
+NULL = "null"
+
+
+def variants(weights: Mapping[str, float], conditions: Sequence[str]) -> dict[str, float]:
+    """The variants that really have to be computed, with their weights, summing to one.
+
+    Raises ValueError for a set that names a condition which the model does not have.
+    """
+    table = {name: weight for name, weight in weights.items() if weight != 0.0}
+    for name in table:
+        strangers = [part for part in name.split("+") if part not in ("all", *conditions)]
+        if strangers:
+            known = ", ".join(("all", *conditions))
+            raise ValueError(f"Guidance names {strangers[0]!r}, which this model is not told; it knows {known}.")
+    rest = 1.0 - sum(table.values())
+    return table if abs(rest) < 1e-6 else {**table, NULL: rest}
+
+
+def keep(values: Values, name: str) -> Values:
+    """`values` as the variant `name` hears them: what it does not name is dropped to None, item by item."""
+    if name == "all":
+        return values
+    heard = () if name == NULL else name.split("+")
+    return {key: column if key in heard else [None] * len(column) for key, column in values.items()}
+
+
+def combine(outputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The weighted sum of the variants' outputs."""
+    total = outputs[0] * weights[0]
+    for output, weight in zip(outputs[1:], weights[1:], strict=True):
+        total = total + output * weight
+    return total

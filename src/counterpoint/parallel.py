@@ -1,0 +1,103 @@
+"""One process or many: who am I, where do I compute, and how are gradients averaged.
+
+`torchrun` tells each process its place through the environment; without it there is one process and nothing to set up.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import Parameter
+
+
+@dataclass(frozen=True)
+class Place:
+    """This process among all: its number, how many there are, and the device that is its own."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        """True for the process that writes files and talks to the user."""
+        return self.rank == 0
+
+
+def place(device: str = "auto") -> Place:
+    """This process' place by torchrun's variables; "auto" takes a GPU if there is one.  Raises ValueError."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"The device {device!r} was asked for, but no GPU is at hand; use --device cpu.")
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    return Place(rank, world, torch.device(device))
+
+
+@contextmanager
+def together(place: Place) -> Iterator[None]:
+    """Connect the processes (gloo on CPUs, nccl on GPUs) while the block runs; one process needs nothing."""
+    if place.world == 1:
+        yield
+        return
+    if place.device.type == "cuda":
+        torch.cuda.set_device(place.device)
+    dist.init_process_group("nccl" if place.device.type == "cuda" else "gloo", rank=place.rank, world_size=place.world)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def only_rank0(place: Place, action: Callable[[], None]) -> None:
+    """Run `action` in the first process while the others wait for it."""
+    if place.first:
+        action()
+    if place.world > 1:
+        dist.barrier()
+
+
+def same_start(parameters: Iterable[Tensor], place: Place) -> None:
+    """Give every process the first one's numbers."""
+    if place.world > 1:
+        for tensor in parameters:
+            dist.broadcast(tensor.data, src=0)
+
+
+def average_gradients(parameters: list[Parameter], place: Place) -> None:
+    """Make every process' gradients their mean, in one message; a gradient that is absent counts as zero.
+
+    One exchange after all backward passes serves accumulation and adversaries alike, where DDP's hooks
+    expect one forward and one backward.
+    """
+    if place.world == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([grad.flatten() for grad in grads])
+    dist.all_reduce(flat)
+    flat /= place.world
+    for grad, mean in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
+        grad.copy_(mean.view_as(grad))
+
+
+def mean(number: float, place: Place) -> float:
+    """The mean of one number over all processes."""
+    if place.world == 1:
+        return number
+    total = torch.tensor(number, dtype=torch.float64, device=place.device)
+    dist.all_reduce(total)
+    return total.item() / place.world
+
+
+def any_of(flag: bool, place: Place) -> bool:
+    """True in all processes if it is True in one, so that they stop together."""
+    return mean(float(flag), place) > 0

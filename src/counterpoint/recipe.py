@@ -1,0 +1,209 @@
+"""A recipe is a whole run on one page: what is trained, on which data, how optimised, how long.  This file turns it into `train`.
+
+    name = "jasco-tiny"
+    codec = "spectral-tiny"
+    system = { kind = "jasco", ... }
+    data = { folder = "runs/latents", crop_seconds = 10 }
+    optim = { lr = 1e-3 }
+    train = { steps = 20000, precision = "bf16" }
+
+Where `codec` is a table, the codec itself is trained, on clips of audio, from its closed form.
+A run's folder is a checkpoint that can be loaded while it is still being trained; what only training needs lies in its train/.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from rich.console import Console
+
+from counterpoint import audio as sound
+from counterpoint import config as settings
+from counterpoint import parallel, rng
+from counterpoint.codecs.base import Codec
+from counterpoint.codecs.spectral import Spectral, SpectralConfig
+from counterpoint.conditioners.words import learn_vocabulary
+from counterpoint.config import Config
+from counterpoint.data.clips import AudioDataset
+from counterpoint.data.latents import LatentDataset
+from counterpoint.data.loader import collate
+from counterpoint.encoding import digest
+from counterpoint.hub import checkpoint
+from counterpoint.journal import renamed
+from counterpoint.optim import OptimConfig
+from counterpoint.parallel import Place
+from counterpoint.systems.base import Trainable
+from counterpoint.systems.jasco import Jasco, JascoConfig
+from counterpoint.systems.spectral import SpectralObjectiveConfig, SpectralTraining, fit
+from counterpoint.training import Outcome, TrainConfig, train
+from counterpoint.types import Canvas
+
+
+class LatentsConfig(Config):
+    """Encoded clips (`counterpoint encode`), in random crops."""
+
+    folder: Path
+    crop_seconds: float = Field(default=10.0, gt=0)
+    words: int = Field(default=2000, ge=1)
+    """Size of the vocabulary that is learnt from the captions, where the system has none yet."""
+    weight_power: float = Field(default=1.0, ge=0)
+    """A channel counts in the loss as its standard deviation before whitening, to this power."""
+
+
+class Recipe(Config):
+    """A run from beginning to end."""
+
+    name: str
+    codec: str
+    """A shipped codec, a checkpoint's folder or a Hub id: the one that the data was encoded with."""
+    system: JascoConfig = JascoConfig()
+    data: LatentsConfig
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    samples: int = Field(default=2, ge=0)
+    """Pieces rendered from held-out plans each time that the run is listened to."""
+
+
+class ClipsConfig(Config):
+    """Clips of audio, in random crops."""
+
+    folder: Path
+    crop_seconds: float = Field(default=2.56, gt=0)
+    fit_clips: int = Field(default=2000, ge=1)
+    """Crops that the closed form is fitted on."""
+
+
+class CodecRecipe(Config):
+    """A codec's run from beginning to end."""
+
+    name: str
+    codec: SpectralConfig
+    objective: SpectralObjectiveConfig = SpectralObjectiveConfig()
+    data: ClipsConfig
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    samples: int = Field(default=2, ge=0)
+    """Held-out crops rendered, before and after the codec, each time that the run is listened to."""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a recipe builds."""
+
+    config: JascoConfig
+    system: Jasco
+    codec: Codec
+    train_data: LatentDataset
+    valid_data: LatentDataset
+
+
+def run_recipe(path: Path, changes: Sequence[str], out: Path, device: str = "auto", console: Console | None = None) -> Outcome:
+    """Train the recipe at `path`, changed by `a.b=c`, into the folder `out`; the same call goes on where a run has stopped."""
+    content = settings.override(settings.read(path), changes)
+    place = parallel.place(device)
+    with parallel.together(place):
+        if isinstance(content.get("codec"), dict):
+            return _train_codec(settings.parse(CodecRecipe, content, str(path)), out, place, console)
+        return _train_system(settings.parse(Recipe, content, str(path)), out, place, console)
+
+
+def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | None) -> Outcome:
+    parts = build(recipe)
+    if isinstance(parts.codec, Spectral):
+        parallel.only_rank0(place, partial(_export_codec, parts.codec, out / "codec"))
+    parallel.only_rank0(place, partial(_note, recipe, out))
+
+    def export(system: Trainable) -> None:
+        assert isinstance(system, Jasco)
+        checkpoint.save(out, system, checkpoint.system_manifest(parts.config, system, parts.codec))
+
+    samples = partial(render, recipe.samples, parts)
+    data = (parts.train_data, parts.valid_data)
+    return train(parts.system, *data, recipe.optim, recipe.train, out / "train", place, samples, export, console)
+
+
+def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
+    config, data = recipe.codec, recipe.data
+    clips = [AudioDataset(data.folder, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid")]
+    if not (out / checkpoint.CONFIG).is_file():
+        few = AudioDataset(data.folder, "train", data.crop_seconds, config.sample_rate, most=data.fit_clips)
+        parallel.only_rank0(place, lambda: _export_codec(fit(few, config, recipe.train.seed), out))
+    codec = checkpoint.load_codec(out)
+    if not isinstance(codec, Spectral) or codec.config != config:
+        raise ValueError(f"{out} holds another codec than the recipe describes; train into another folder.")
+    parallel.only_rank0(place, partial(_note, recipe, out))
+
+    def export(system: Trainable) -> None:
+        assert isinstance(system, SpectralTraining)
+        _export_codec(system.codec, out)
+
+    system = SpectralTraining(codec, recipe.objective)
+    samples = partial(render_codec, recipe.samples, clips[1])
+    return train(system, *clips, recipe.optim, recipe.train, out / "train", place, samples, export, console)
+
+
+def _note(recipe: Config, out: Path) -> None:
+    """Keep the recipe as it was run."""
+    (out / "train").mkdir(parents=True, exist_ok=True)
+    with renamed(out / "train" / "recipe.json") as path:
+        path.write_text(settings.dump(recipe), encoding="utf-8")
+
+
+def _export_codec(codec: Spectral, folder: Path) -> None:
+    checkpoint.save(folder, codec, checkpoint.codec_manifest(codec.config, codec))
+
+
+def build(recipe: Recipe) -> _Parts:
+    """The system at its start, its data, and the codec that both belong to.  Raises ValueError when they do not fit."""
+    data = recipe.data
+    info = LatentDataset(data.folder, "train", 1).info
+    frames = info.spec.frames(data.crop_seconds)
+    train_data, valid_data = (LatentDataset(data.folder, split, frames) for split in ("train", "valid"))
+    codec = checkpoint.load_codec(recipe.codec)
+    if digest(codec) != info.codec:
+        raise ValueError(f"{data.folder} was encoded by another codec than {recipe.codec!r}; name that one, or encode again.")
+    config = recipe.system
+    if not config.words.vocabulary:
+        captions = [caption for _, row in train_data.rows for caption in row["captions"]]
+        words = config.words.model_copy(update={"vocabulary": learn_vocabulary(captions, data.words)})
+        config = config.model_copy(update={"words": words})
+    torch.manual_seed(recipe.train.seed)  # the layers' initial weights
+    system = config.build(info.spec)
+    mean, std = train_data.statistics()
+    raw = codec.scale if isinstance(codec, Spectral) else torch.ones_like(std)  # before the codec's own whitening
+    system.normalise_by(mean, std, (raw * std) ** data.weight_power)
+    return _Parts(config, system, codec, train_data, valid_data)
+
+
+def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path) -> None:
+    """Pieces made from the first held-out clips' words and plans, as wav; the seeds are the same each time."""
+    assert isinstance(system, Jasco)
+    device = next(system.parameters()).device
+    seeds = [rng.mix(0, i) for i in range(min(count, len(parts.valid_data)))]
+    if not seeds:
+        return
+    batch = collate([parts.valid_data.item(i, seed) for i, seed in enumerate(seeds)], seeds)
+    assert batch.frames is not None
+    blank = Canvas.blank(len(seeds), batch.frames.shape[1], system.spec)
+    canvas = Canvas(blank.frames.to(device), blank.given.to(device))
+    frames = system.generate(canvas, batch.values, seeds).cpu()
+    for i, audio in enumerate(parts.codec.decode(frames)):
+        sound.write(folder / f"{i}.wav", audio, parts.codec.sample_rate)
+        text = batch.values["text"][i] or ""
+        (folder / f"{i}.txt").write_text(f"{text}\n", encoding="utf-8")
+
+
+def render_codec(count: int, clips: AudioDataset, system: Trainable, step: int, folder: Path) -> None:
+    """The first held-out clips as they were, through continuous frames, and through tokens, as wav."""
+    assert isinstance(system, SpectralTraining)
+    codec, device = system.codec, system.mel.device
+    for i in range(min(count, len(clips))):
+        audio = clips.item(i, rng.mix(0, i)).audio
+        assert audio is not None
+        frames = codec.encode(audio[None].to(device))
+        heard = {"frames": codec.decode(frames), "tokens": codec.decode(codec.from_tokens(codec.to_tokens(frames)))}
+        for name, made in {"original": audio[None], **heard}.items():
+            sound.write(folder / f"{i}-{name}.wav", made[0].cpu(), codec.sample_rate)

@@ -1,0 +1,57 @@
+"""What every system is: conditions in, losses or frames out; it sees a Spec, never a codec."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.config import Config
+from counterpoint.types import Batch, Canvas, Objective, Progress, Spec, Values
+
+
+class Trainable(nn.Module, ABC):
+    """What the training loop needs of anything: objectives, and whose parameters each of them moves."""
+
+    @abstractmethod
+    def objectives(self, batch: Batch) -> list[Objective]:
+        """The losses of a batch; every random draw comes from `batch.seeds`."""
+
+    def players(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters by the name of the objective that moves them; one player "main" unless there is an opponent."""
+        return {"main": [p for p in self.parameters() if p.requires_grad]}
+
+
+class System(Trainable, ABC):
+    """A model of music over frames: it fills canvases under conditions."""
+
+    conditions: tuple[str, ...]
+    """Names of the values that it can be told."""
+    tasks: tuple[str, ...]
+    """Of "generate", "continue", "inpaint"."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @abstractmethod
+    def generate(
+        self, canvas: Canvas, values: Values, seeds: list[int], sampling: Config, progress: Progress | None = None
+    ) -> Tensor:
+        """The canvas with its missing frames filled; given frames come back bit for bit, item i depends on seed i alone."""
+
+    def check(self, canvas: Canvas, values: Values) -> None:
+        """Raises ValueError for a condition or a task that this system cannot honour: nothing is silently ignored."""
+        strangers = [name for name, column in values.items() if name not in self.conditions and any(v is not None for v in column)]
+        if strangers:
+            raise ValueError(f"This model cannot be told {strangers[0]!r}; it understands {', '.join(self.conditions)}.")
+        task = task_of(canvas)
+        if task not in self.tasks:
+            raise ValueError(f"This model cannot {task}; it can {', '.join(self.tasks)}.")
+
+
+def task_of(canvas: Canvas) -> str:
+    """Nothing given: generate; only a leading part given, the same in all items: continue; else inpaint."""
+    if not bool(canvas.given.any()):
+        return "generate"
+    falling = canvas.given[:, :-1] | ~canvas.given[:, 1:]  # b t: never given after a gap
+    return "continue" if bool(falling.all()) and bool(torch.any(~canvas.given)) else "inpaint"

@@ -1,0 +1,205 @@
+"""Flow matching over a codec's continuous frames, told words and a score.
+
+After JASCO (Tal et al. 2024) and the flow half of "Auto-Regressive vs Flow-Matching" (sections 3.3 and 4): conditions that run
+along time are concatenated to the noisy frames on channels and projected; words are attended to.  What differs here is in the
+config: time by adaptive layer norm, preconditioning, and a whole score where JASCO has chords, melody and drums.
+
+Reading order: `objectives` is training, `generate` is sampling; both go through `_velocity`.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from counterpoint import rng
+from counterpoint.conditioners.base import Conditioner
+from counterpoint.conditioners.score import ScoreConfig
+from counterpoint.conditioners.words import WordsConfig
+from counterpoint.config import Config
+from counterpoint.nn.transformer import TransformerConfig
+from counterpoint.paradigms import flow, guidance
+from counterpoint.paradigms.solvers import SOLVERS, SolverName, uniform_times
+from counterpoint.systems.base import System
+from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values
+
+
+class Sampling(Config):
+    """How to draw from the model."""
+
+    steps: int = 50
+    solver: SolverName = "euler"
+    guidance: dict[str, float] = {"all": 3.0}
+
+
+class JascoConfig(Config):
+    """The paper's model is the default; recipes state what differs."""
+
+    kind: Literal["jasco"] = "jasco"
+    backbone: TransformerConfig = TransformerConfig(skips=True)
+    words: WordsConfig = WordsConfig()
+    score: ScoreConfig = ScoreConfig()
+    sigma_min: float = 1e-5
+    time_distribution: flow.TimeDistribution = "uniform"
+    time_weight: flow.TimeWeight = "increasing"
+    precondition: bool = False
+    drop_all: float = 0.2
+    """Chance that an item is told nothing in training."""
+    drop_each: float = 0.1
+    """Chance, for each condition by itself, that an item is not told it."""
+    canvas: float = 0.0
+    """Chance that a part of an item is given in training; without it the model can generate but not continue or repair."""
+    window_seconds: float = 10.0
+    """The longest canvas filled at once; longer pieces are made of overlapping windows."""
+    sampling: Sampling = Sampling()
+
+    @staticmethod
+    def tiny() -> "JascoConfig":
+        """As small as still learns, for tests."""
+        backbone = TransformerConfig(width=32, depth=2, heads=2, feedforward=2, time="adaln", skips=True, local=3)
+        vocabulary = ("piano", "slow", "fast", "minor", "major", "a", "in")
+        return JascoConfig(
+            backbone=backbone,
+            words=WordsConfig(dim=16, vocabulary=vocabulary),
+            score=ScoreConfig(channels=16),
+            precondition=True,
+            canvas=0.3,
+            sampling=Sampling(steps=4, guidance={"all": 1.5}),
+        )
+
+    def build(self, spec: Spec) -> "Jasco":
+        return Jasco(self, spec)
+
+
+class Jasco(System):
+    """Words, a score and a canvas in; frames out."""
+
+    conditions = ("text", "score")
+
+    def __init__(self, config: JascoConfig, spec: Spec) -> None:
+        super().__init__(spec)
+        self.config = config
+        self.tasks = ("generate", "continue", "inpaint") if config.canvas > 0 else ("generate",)
+        width = config.backbone.width
+        self.conditioners = nn.ModuleDict({"text": config.words.build(width), "score": config.score.build(width)})
+        given = spec.dim + 1 if config.canvas > 0 else 0  # the frames that are given, and which they are
+        self.embed = nn.Linear(spec.dim + given + config.score.channels, width)
+        self.backbone = config.backbone.build()
+        self.out = nn.Linear(width, spec.dim)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self.register_buffer("mean", torch.zeros(spec.dim))
+        self.register_buffer("std", torch.ones(spec.dim))
+        self.register_buffer("weight", torch.ones(spec.dim))
+
+    def normalise_by(self, mean: Float[Tensor, " d"], std: Float[Tensor, " d"], weight: Float[Tensor, " d"]) -> None:
+        """Set the frames' statistics, and how much each channel counts in the loss (made to average one)."""
+        self.get_buffer("mean").copy_(mean)
+        self.get_buffer("std").copy_(std)
+        self.get_buffer("weight").copy_(weight / weight.mean())
+
+    def objectives(self, batch: Batch) -> list[Objective]:
+        if batch.frames is None or batch.mask is None:
+            raise ValueError("jasco learns from continuous frames: encode the corpus first (counterpoint encode).")
+        gens = rng.generators(batch.seeds)
+        data = self._normalise(batch.frames).masked_fill(~batch.mask[..., None], 0.0)
+        cond = self._cond(self._drop(batch.values, gens), data.shape[1])
+        given = self._draw_given(data.shape[1], gens).to(data.device) & batch.mask
+        time = flow.draw_time(self.config.time_distribution, gens).to(data)
+        noise = rng.randn(data.shape[1:], gens).to(data)
+        point, velocity = flow.path(noise, data, time, self.config.sigma_min)
+        padded = None if bool(batch.mask.all()) else batch.mask
+        predicted = self._velocity(point, time, cond, data, given, padded)
+        asked = batch.mask & ~given
+        weight = self.get_buffer("weight")
+        losses = flow.loss_per_item(predicted, velocity, time, asked, weight, self.config.time_weight)
+        return [Objective("main", losses.mean())]
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        canvas: Canvas,
+        values: Values,
+        seeds: list[int],
+        sampling: Config | None = None,
+        progress: Progress | None = None,
+    ) -> Float[Tensor, "b t d"]:
+        sampling = sampling or self.config.sampling
+        if not isinstance(sampling, Sampling):
+            raise ValueError("jasco is sampled by steps, solver and guidance.")
+        self.check(canvas, values)
+        weights = guidance.variants(sampling.guidance, self.conditions)
+        cond = Cond.stack([self._cond(guidance.keep(values, name), canvas.given.shape[1], len(seeds)) for name in weights])
+        noise = rng.randn(canvas.frames.shape[1:], rng.generators(seeds)).to(canvas.frames)
+        data, given = self._normalise(canvas.frames), canvas.given
+        known = data - (1 - self.config.sigma_min) * noise  # the velocity that leads to what is given
+
+        def field(x: Tensor, time: Tensor) -> Tensor:
+            many = len(weights)
+            told = self._velocity(x.repeat(many, 1, 1), time.repeat(many), cond, data.repeat(many, 1, 1), given.repeat(many, 1))
+            guided = guidance.combine(told.chunk(many), list(weights.values()))
+            return torch.where(given[..., None], known, guided)
+
+        made = SOLVERS[sampling.solver](field, noise, uniform_times(sampling.steps).to(noise), progress)
+        made = made * self.get_buffer("std") + self.get_buffer("mean")
+        return torch.where(given[..., None], canvas.frames, made)
+
+    def _velocity(
+        self,
+        point: Float[Tensor, "b t d"],
+        time: Float[Tensor, " b"],
+        cond: Cond,
+        data: Float[Tensor, "b t d"],
+        given: Bool[Tensor, "b t"],
+        mask: Bool[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "b t d"]:
+        """The network as a velocity field; of `data` it sees the given frames only."""
+
+        def network(x: Tensor, now: Tensor) -> Tensor:
+            parts = [x, *self._canvas_channels(data, given), cond.frames]
+            y = self.embed(torch.cat([part for part in parts if part is not None], dim=-1))
+            return self.out(self.backbone(y, cond, now, mask))
+
+        return flow.precondition(network, point, time) if self.config.precondition else network(point, time)
+
+    def _canvas_channels(self, data: Tensor, given: Tensor) -> list[Tensor]:
+        if self.config.canvas == 0:
+            return []
+        shown = given[..., None].to(data)
+        return [torch.where(given[..., None], data, 0.0), shown]
+
+    def _cond(self, values: Values, frames: int, batch: int = 0) -> Cond:
+        columns = {name: values.get(name) for name in self.conditions}
+        size = batch or max(len(column) for column in columns.values() if column is not None)
+        told = [self._conditioner(name)(column or [None] * size, self.spec, frames) for name, column in columns.items()]
+        return Cond.join(told)
+
+    def _conditioner(self, name: str) -> Conditioner:
+        module = self.conditioners[name]
+        assert isinstance(module, Conditioner)
+        return module
+
+    def _normalise(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+        return (frames - self.get_buffer("mean")) / self.get_buffer("std")
+
+    def _drop(self, values: Values, gens: list[Generator]) -> Values:
+        """Per item: nothing told with chance drop_all, else each condition left out with chance drop_each."""
+        draws = rng.rand((1 + len(self.conditions),), gens)  # b, all and each
+        lost = (draws[:, :1] < self.config.drop_all) | (draws[:, 1:] < self.config.drop_each)
+        columns = {name: values.get(name, [None] * len(gens)) for name in self.conditions}
+        return {
+            name: [None if lost[i, j] else value for i, value in enumerate(column)]
+            for j, (name, column) in enumerate(columns.items())
+        }
+
+    def _draw_given(self, frames: int, gens: list[Generator]) -> Bool[Tensor, "b t"]:
+        """Which frames of each item are given: none, a leading part, or all but a span in the middle."""
+        chance, kind, size, place = rng.rand((4,), gens).unbind(-1)
+        now = torch.arange(frames)[None]  # 1 t
+        leading = (0.1 + 0.6 * size) * frames
+        length = (0.2 + 0.4 * size) * frames
+        start = place * (frames - length)
+        span = (now < start[:, None]) | (now >= (start + length)[:, None])
+        given = torch.where(kind[:, None] < 0.5, now < leading[:, None], span)
+        return given & (chance[:, None] < self.config.canvas)

@@ -1,0 +1,119 @@
+"""Settings are strict: what is written is what is read, and a stranger is named with its nearest neighbour."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from counterpoint.config import Config, dump, load, override, parse, read
+
+
+class Cat(Config):
+    kind: Literal["cat"] = "cat"
+    whiskers: int = 6
+
+
+class Dog(Config):
+    kind: Literal["dog"] = "dog"
+    tail: float = 1.0
+    collar: Cat | None = None
+
+
+class House(Config):
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")] = Cat()
+    pets: tuple[Annotated[Cat | Dog, Field(discriminator="kind")], ...] = ()
+    rooms: dict[str, int] = Field(default_factory=dict)
+    door: Cat = Cat()
+    size: tuple[float, float] = (1.0, 2.0)
+    name: str = "home"
+
+
+ANIMALS = st.builds(Cat, whiskers=st.integers(-9, 9)) | st.builds(
+    Dog, tail=st.floats(allow_nan=False, allow_infinity=False), collar=st.none() | st.builds(Cat)
+)
+
+
+@given(
+    st.builds(
+        House,
+        pet=ANIMALS,
+        pets=st.lists(ANIMALS, max_size=3).map(tuple),
+        rooms=st.dictionaries(st.text(), st.integers()),
+        name=st.text(),
+    )
+)
+def test_what_is_dumped_is_what_is_parsed(house):
+    assert parse(House, json.loads(dump(house))) == house
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ({"nam": "x"}, r"there is no setting 'nam'; did you mean 'name'\?"),
+        ({"door": {"whisker": 3}}, r"'door\.whisker'; did you mean 'whiskers'\?"),
+        ({"pet": {"kind": "dog", "tial": 3}}, r"tial'; did you mean 'tail'\?"),
+        ({"pet": {"kind": "dog", "collar": {"wiskers": 1}}}, r"wiskers'; did you mean 'whiskers'\?"),
+        ({"pets": [{"kind": "cat"}, {"kind": "dog", "tails": 3}]}, r"pets\.1\.dog\.tails'; did you mean 'tail'\?"),
+        ({"pet": {"kind": "cat", "zzz": 3}}, r"known here: kind, whiskers\."),
+    ],
+)
+def test_a_misspelt_key_is_named_with_its_neighbour(content, hint):
+    with pytest.raises(ValueError, match=hint):
+        parse(House, content)
+
+
+def test_a_neighbour_comes_from_the_chosen_member_of_a_union_only():
+    with pytest.raises(ValueError) as error:
+        parse(House, {"pet": {"kind": "cat", "tail": 1.0}})
+    assert "known here: kind, whiskers" in str(error.value)
+
+
+def test_wrong_values_say_where_and_what():
+    with pytest.raises(ValueError, match=r"a\.toml: door\.whiskers: .*integer"):
+        parse(House, {"door": {"whiskers": "many"}}, source="a.toml")
+    with pytest.raises(ValueError, match=r"pet: .*'cat', 'dog'"):
+        parse(House, {"pet": {"kind": "cow"}})
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        House().name = "other"
+
+
+def test_overrides_reach_any_depth_and_keep_their_types():
+    content = {"pet": {"kind": "dog", "tail": 1.0}, "name": "a"}
+    changed = override(
+        content, ["pet.tail=2.5", "name=b c", "size=[3, 4]", "door.whiskers=2", 'rooms.hall="1"', "rooms.yard = 2"]
+    )
+    assert changed["pet"] == {"kind": "dog", "tail": 2.5} and changed["name"] == "b c" and changed["size"] == [3, 4]
+    assert changed["door"]["whiskers"] == 2 and changed["rooms"] == {"hall": "1", "yard": 2}
+    assert content == {"pet": {"kind": "dog", "tail": 1.0}, "name": "a"}  # the original stays
+    assert parse(House, override({}, ["name=x=y"])).name == "x=y"
+
+
+@pytest.mark.parametrize("wrong", ["name", "=3", "name.first=3"])
+def test_overrides_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValueError):
+        override({"name": "a"}, [wrong])
+
+
+def test_files_are_read_by_suffix_and_errors_name_the_line(tmp_path: Path):
+    (tmp_path / "a.toml").write_text('name = "x"\n[pet]\nkind = "dog"\n')
+    assert load(House, tmp_path / "a.toml", ["pet.tail=3"]) == House(name="x", pet=Dog(tail=3.0))
+    (tmp_path / "a.json").write_text(dump(House(name="y")))
+    assert load(House, tmp_path / "a.json") == House(name="y")
+    (tmp_path / "bad.toml").write_text("name = \n")
+    with pytest.raises(ValueError, match=r"bad\.toml is not valid TOML: .*line 1"):
+        read(tmp_path / "bad.toml")
+    (tmp_path / "bad.json").write_text("{,}")
+    with pytest.raises(ValueError, match=r"bad\.json is not valid JSON: .*line 1"):
+        read(tmp_path / "bad.json")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="not valid TOML"):
+        read(tmp_path / "bytes.toml")
+    with pytest.raises(ValueError, match="There is no file"):
+        read(tmp_path / "none.toml")

@@ -1,0 +1,248 @@
+"""The cache's promises: it holds what the codec and the painter say, survives a kill, and belongs to one codec."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from counterpoint import encoding
+from counterpoint.codecs.base import Codec
+from counterpoint.data.clips import AudioDataset
+from counterpoint.data.latents import LatentDataset
+from counterpoint.data.loader import Loader
+from counterpoint.encoding import encode
+from counterpoint.music import Score
+from counterpoint.types import Roll, Spec
+
+RATE = 8000
+
+
+class Means(Codec):
+    """A frame is the mean of 320 samples, in three scales; a token its sign."""
+
+    def __init__(self, scale: float = 1.0, delay: float = 0.0):
+        super().__init__()
+        self.spec, self.sample_rate, self.channels, self.delay = Spec(25.0, 3, 2, 2), RATE, 1, delay
+        self.register_buffer("scale", torch.tensor([1.0, 2.0, 4.0]) * scale)
+
+    def encode(self, audio: Tensor) -> Tensor:
+        time.sleep(self.delay)
+        padded = torch.nn.functional.pad(audio, (0, -audio.shape[-1] % 320))
+        return padded.unflatten(-1, (-1, 320)).mean(-1).transpose(1, 2) * self.get_buffer("scale")
+
+    def decode(self, frames: Tensor, samples: int | None = None) -> Tensor:
+        raise NotImplementedError
+
+    def to_tokens(self, frames: Tensor, levels: int | None = None) -> Tensor:
+        return (frames[..., :2] > 0).long().transpose(1, 2)
+
+    def from_tokens(self, tokens: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def paint(score: Score, rate: float, frames: int) -> Roll:
+    grid = np.arange(frames)[:, None] + np.zeros((1, 5))
+    return Roll(grid.astype(np.uint8), np.full(2, score.bpm, np.float32))
+
+
+def annotation(bpm: float) -> dict:
+    names = {"style": "pop", "mood": None, "tempo": bpm, "metre": "4/4", "key": "C major"}
+    return {"seconds": 4.0, **names, "beats": [0.0, 0.5], "downbeats": [0.0], "chords": [], "sections": [], "tracks": []}
+
+
+def sound(number: int, samples: int) -> np.ndarray:
+    return np.random.default_rng(number).uniform(-0.5, 0.5, samples).astype(np.float32)
+
+
+def length(number: int) -> int:
+    return RATE * (4 if number % 3 else 3)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    with (folder / "metadata.jsonl").open("w") as file:
+        for number in range(9):
+            name = f"{number:03d}"
+            soundfile.write(folder / f"{name}.flac", sound(number, length(number)), RATE)
+            (folder / f"{name}.json").write_text(json.dumps(annotation(60.0 + number)))
+            row = {"file_name": f"{name}.flac", "id": name, "split": "valid" if number > 6 else "train"}
+            row |= {
+                "seconds": length(number) / RATE,
+                "captions": [f"clip {number}", f"take {number}"],
+                "annotation": f"{name}.json",
+            }
+            file.write(json.dumps(row) + "\n")
+    return folder
+
+
+def arrays(folder: Path) -> dict[str, np.ndarray]:
+    return {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
+
+
+def identical(a: Path, b: Path) -> bool:
+    return [(p.name, p.read_bytes()) for p in sorted(a.iterdir())] == [(p.name, p.read_bytes()) for p in sorted(b.iterdir())]
+
+
+@pytest.fixture(scope="module")
+def cache(corpus, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("cache") / "cache"
+    encode(corpus, Means(), out, paint, workers=1, batch=4)
+    return out
+
+
+def test_the_cache_holds_what_numpy_says(cache):
+    held = arrays(cache)
+    assert {name: (a.shape, str(a.dtype)) for name, a in held.items()} == {
+        "frames": ((9, 100, 3), "float16"),
+        "tokens": ((9, 2, 100), "int16"),
+        "rolls": ((9, 100, 5), "uint8"),
+        "vectors": ((9, 2), "float32"),
+    }
+    for number in range(9):
+        means = sound(number, length(number)).reshape(-1, 320).mean(1)
+        frames = len(means)
+        assert np.allclose(held["frames"][number, :frames], means[:, None] * [1, 2, 4], atol=1e-3)
+        clear = np.abs(means) > 1e-4  # 16-bit audio may turn the sign of less
+        assert np.array_equal(held["tokens"][number, 0, :frames][clear], (means > 0)[clear])
+        assert np.array_equal(held["rolls"][number, :frames, 0], np.arange(frames))
+        assert not held["frames"][number, frames:].any() and not held["rolls"][number, frames:].any()
+        assert held["vectors"][number].tolist() == [60 + number] * 2
+
+
+def test_workers_and_batches_change_nothing(corpus, cache, tmp_path):
+    seen = []
+    encode(
+        corpus, Means(), tmp_path / "two", paint, workers=2, batch=2, progress=lambda done, total: seen.append((done, total))
+    )
+    assert identical(cache, tmp_path / "two")
+    assert seen[-1] == (9, 9) and not (tmp_path / "two.partial").exists()
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import test_encoding as t
+t.encode(Path(sys.argv[1]), t.Means(delay=0.3), Path(sys.argv[2]), t.paint, batch=1)
+"""
+
+
+def test_killed_and_called_again_is_never_killed(corpus, cache, tmp_path):
+    out, notes = tmp_path / "out", tmp_path / "out.partial" / "done.jsonl"
+    script = SCRIPT.format(tests=str(Path(__file__).parent))
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(corpus), str(out)], env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not (notes.exists() and notes.read_text().count("\n") >= 3):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not out.exists() and 3 <= notes.read_text().count("\n") < 9
+    notes.write_text(notes.read_text() + "[8, 1")  # a line cut short by the kill
+    seen = []
+    encode(corpus, Means(), out, paint, progress=lambda done, total: seen.append(done))
+    assert seen[0] > 3  # goes on, does not begin again
+    assert identical(cache, out)
+
+
+def test_a_cache_belongs_to_one_codec_and_one_corpus(corpus, cache, tmp_path):
+    before = (cache / "frames.npy").stat().st_mtime_ns
+    encode(corpus, Means(), cache, paint)
+    assert (cache / "frames.npy").stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="made by another codec"):
+        encode(corpus, Means(scale=2.0), cache, paint)
+    with pytest.raises(ValueError, match="made from other clips"):
+        encode(corpus, Means(), cache, paint=None)
+
+
+def test_a_clip_that_cannot_be_read_is_named(corpus, tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for path in corpus.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "004.flac").write_bytes(b"nothing like audio")
+    with pytest.raises(ValueError, match=r"004\.flac"):
+        encode(folder, Means(), tmp_path / "out", paint)
+
+
+def test_a_full_disk_is_one_sentence(corpus, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(encoding.os, "posix_fallocate", full)
+    with pytest.raises(ValueError, match=r"No space left.*make room"):
+        encode(corpus, Means(), tmp_path / "out", paint)
+
+
+def test_crops_of_frames_scores_and_tokens_are_the_same_crop(cache):
+    continuous, tokens = LatentDataset(cache, "train", 40), LatentDataset(cache, "train", 40, "tokens")
+    held, firsts = arrays(cache), set()
+    assert len(continuous) == 7
+    for seed in range(30):
+        item = continuous.item(1, seed)
+        roll = item.values["score"]
+        first = int(roll.frames[0, 0])
+        firsts.add(first)
+        assert np.array_equal(item.frames.numpy(), held["frames"][1, first : first + 40].astype(np.float32))
+        assert np.array_equal(tokens.item(1, seed).frames.numpy(), held["tokens"][1][:, first : first + 40])
+        assert roll.frames.shape == (40, 5) and roll.vector.tolist() == [61, 61]
+        assert item.values["text"] in ("clip 1", "take 1")
+    assert len(firsts) > 10 and min(firsts) >= 0 and max(firsts) <= 60
+    assert {continuous.item(1, seed).values["text"] for seed in range(30)} == {"clip 1", "take 1"}
+
+
+def test_the_whole_of_shorter_clips_is_padded_and_masked(cache):
+    batch = Loader(LatentDataset(cache, "train", 200), 7, seed=0).batch(0)
+    assert batch.frames is not None and batch.mask is not None
+    assert batch.frames.shape == (7, 100, 3)
+    assert sorted(batch.mask.sum(1).tolist()) == [75, 75, 75, 100, 100, 100, 100]
+    assert all(roll.frames.shape == (100, 5) for roll in batch.values["score"])
+
+
+def test_statistics_are_numpys(cache):
+    mean, std = LatentDataset(cache, "valid", 10).statistics()
+    frames = np.concatenate([arrays(cache)["frames"][7], arrays(cache)["frames"][8]]).astype(np.float64)
+    assert np.allclose(mean, frames.mean(0), atol=1e-6) and np.allclose(std, frames.std(0), atol=1e-6)
+
+
+def test_unknown_splits_and_folders_are_named(cache, corpus, tmp_path):
+    with pytest.raises(ValueError, match="its splits are: train, valid"):
+        LatentDataset(cache, "test", 10)
+    with pytest.raises(ValueError, match="its splits are: train, valid"):
+        AudioDataset(corpus, "test", 1.0, RATE)
+    with pytest.raises(ValueError, match="not a cache"):
+        LatentDataset(tmp_path, "train", 10)
+
+
+def test_audio_crops_are_true_crops(corpus):
+    dataset = AudioDataset(corpus, "train", 0.5, RATE)
+    whole, _ = soundfile.read(corpus / "001.flac", dtype="float32")
+    windows = np.lib.stride_tricks.sliding_window_view(whole, RATE // 2)
+    starts = set()
+    for seed in range(8):
+        crop = dataset.item(1, seed).audio
+        assert crop is not None and crop.shape == (1, RATE // 2)
+        [start] = np.flatnonzero((windows[:, :8] == crop[0, :8].numpy()).all(1))
+        assert np.array_equal(windows[start], crop[0].numpy())
+        starts.add(int(start))
+    assert len(starts) == 8
+    assert torch.equal(dataset.item(1, 3).audio, dataset.item(1, 3).audio)
+
+
+def test_audio_crops_come_at_the_asked_rate_and_channels(corpus):
+    item = AudioDataset(corpus, "valid", 6.0, 2 * RATE, channels=2).item(0, 0)
+    assert item.audio is not None and item.audio.shape == (2, 12 * RATE)
+    assert item.audio[:, : length(7)].abs().mean() > 0.05 and not item.audio[:, 2 * length(7) :].any()
+    assert math.isfinite(float(item.audio.sum()))

@@ -1,0 +1,252 @@
+"""From a request to music, and checkpoints: what is promised of seeds, windows, plans, loudness, records, and folders."""
+
+import base64
+import io
+import json
+import math
+import re
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyloudnorm
+import pytest
+import scipy.signal
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import counterpoint
+from counterpoint import audio, generation, midi, planning, request
+from counterpoint.codecs.spectral import Spectral
+from counterpoint.generation import Model
+from counterpoint.hub import checkpoint
+from counterpoint.systems.jasco import Jasco
+from counterpoint.types import Canvas
+
+PROMPT = "a slow piano piece in A minor, 100 bpm"
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Model:
+    return counterpoint.load(tiny_model)
+
+
+def test_a_take(model: Model) -> None:
+    take = model.generate(PROMPT, seconds=2, seed=5)
+    assert take.audio.shape == (1, 2 * 8000) and take.sample_rate == 8000 and take.seed == 5
+    assert take.score is not None and take.score.key.name == "A minor" and take.score.seconds == 2
+    record = take.record
+    assert (record["prompt"], record["seed"], record["seconds"], record["steps"]) == (PROMPT, 5, 2, 4)
+    assert record["version"] == counterpoint.__version__ and "key: A minor" in record["plan"] and record["unknown"] == []
+    json.dumps(record)
+
+
+def test_the_seed_decides(model: Model) -> None:
+    first, again, other = (model.generate(PROMPT, seconds=1, seed=seed).audio for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.allclose(first, other)
+
+
+def test_the_prompt_and_the_plan_are_heard(model: Model) -> None:
+    plain, words, planned = (
+        model.generate(text, seconds=1, plan=plan).audio
+        for text, plan in (("piano", "none"), ("slow", "none"), ("piano", "auto"))
+    )
+    assert not torch.allclose(plain, words) and not torch.allclose(plain, planned)
+
+
+def test_item_alone_equals_item_of_many(model: Model) -> None:
+    takes = list(model.takes(request.read({"text": PROMPT, "seconds": 1, "seed": 8, "count": 3})))
+    assert [take.seed for take in takes] == [8, 9, 10]
+    assert torch.equal(takes[2].audio, model.generate(PROMPT, seconds=1, seed=10).audio)
+
+
+def test_steps_and_guidance_are_obeyed(model: Model) -> None:
+    default, more, free = (
+        model.generate(PROMPT, seconds=1, steps=steps, guidance=guidance)
+        for steps, guidance in ((None, None), (9, None), (None, {"text": 2, "score": 0.5}))
+    )
+    assert more.record["steps"] == 9 and free.record["guidance"] == {"text": 2, "score": 0.5}
+    assert not torch.allclose(default.audio, more.audio) and not torch.allclose(default.audio, free.audio)
+    assert torch.equal(default.audio, model.generate(PROMPT, seconds=1, steps=4, guidance=1.5).audio)
+
+
+def test_loudness_and_peak(model: Model) -> None:
+    take = model.generate(PROMPT, seconds=3)
+    heard = take.audio[0].double().numpy()
+    level = pyloudnorm.Meter(8000).integrated_loudness(heard)
+    peak = 20 * math.log10(np.abs(scipy.signal.resample_poly(heard, 8, 1)).max())
+    assert peak <= -0.9
+    assert level <= -13.5 and (level >= -14.5 or peak >= -1.5), "as loud as asked, or as the ceiling allows"
+
+
+def test_progress_counts_every_step(model: Model) -> None:
+    heard: list[tuple[int, int]] = []
+    asked = request.read({"text": PROMPT, "seconds": 12, "count": 2})
+    list(model.takes(asked, lambda done, total: heard.append((done, total))))
+    assert heard == [(i, 16) for i in range(1, 17)], "2 pieces of 2 windows of 4 steps"
+
+
+@settings(deadline=None)
+@given(frames=st.integers(1, 3000), window=st.integers(4, 400))
+def test_windows_cover_the_canvas(frames: int, window: int) -> None:
+    starts = generation._starts(frames, window)
+    assert starts[0] == 0 and starts == sorted(set(starts)) and starts[-1] + window >= frames
+    assert all(b - a <= window * 0.75 + 1 for a, b in pairwise(starts))
+    assert all(start + window <= max(frames, window) for start in starts)
+
+
+def test_a_long_piece_goes_on_from_what_is_there(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    canvases: list[tuple[Canvas, torch.Tensor]] = []
+    fill = Jasco.generate
+
+    def watched(self: Jasco, canvas: Canvas, *rest: object) -> torch.Tensor:
+        made = fill(self, canvas, *rest)
+        canvases.append((canvas, made))
+        return made
+
+    monkeypatch.setattr(Jasco, "generate", watched)
+    take = model.generate("a waltz", seconds=24)
+    assert take.audio.shape[-1] == 24 * 8000
+    assert [canvas.given.shape[1] for canvas, _ in canvases] == [250, 250, 250]
+    assert not canvases[0][0].given.any()
+    for (_, before), (canvas, made) in pairwise(canvases):
+        overlap = int(canvas.given.sum())
+        assert overlap >= 62 and torch.equal(canvas.frames[:, :overlap], before[:, -overlap:])
+        assert torch.equal(made[:, :overlap], before[:, -overlap:])
+
+
+def test_a_model_that_cannot_go_on_says_so(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model.system, "tasks", ("generate",))
+    with pytest.raises(ValueError, match="at most 10 seconds"):
+        model.generate(PROMPT, seconds=11)
+
+
+def test_a_model_that_cannot_follow_a_plan_says_so(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model.system, "conditions", ("text",))
+    with pytest.raises(ValueError, match="cannot follow a plan"):
+        model.generate(PROMPT, plan=tmp_path / "plan.mid")
+
+
+def test_words_that_nobody_knows_are_named(model: Model) -> None:
+    assert model.generate("a zorbly piano", seconds=1).record["unknown"] == ["zorbly"]
+    assert model.generate("a zorbly piano", seconds=1, plan="none").record["unknown"] == ["zorbly"]
+    assert model.generate("slow " * 64 + "piano", seconds=1, plan="none").record["unknown"] == ["piano"], (
+        "beyond the longest prompt"
+    )
+
+
+def test_without_a_plan(model: Model) -> None:
+    take = model.generate("piano", seconds=1, plan="none")
+    assert take.score is None and take.record["plan"] == "none"
+
+
+def test_a_midi_plan_is_played_as_it_is(model: Model, tmp_path: Path) -> None:
+    score = planning.make(PROMPT, 3.0, seed=1).score
+    midi.write(score, tmp_path / "plan.mid")
+    take = model.generate("anything", plan=tmp_path / "plan.mid")
+    assert take.score is not None and take.score.seconds == pytest.approx(3.0, abs=0.05)
+    wanted = [note.pitch for track in score.tracks for note in track.notes]
+    assert [note.pitch for track in take.score.tracks for note in track.notes] == wanted
+    shorter = model.generate("anything", plan=tmp_path / "plan.mid", seconds=1.5)
+    assert shorter.score is not None and all(n.end <= 1.5 for track in shorter.score.tracks for n in track.notes)
+
+
+def test_a_chart_rules_and_the_prompt_fills_in(tmp_path: Path) -> None:
+    (tmp_path / "chart.txt").write_text("key: D major\n\n| D | G | A7 | D |\n")
+    made = planning.make("a fast waltz", 6.0, 0, str(tmp_path / "chart.txt")).score
+    assert made.key.name == "D major" and made.style == "waltz"
+    assert [span.chord.name for span in made.chords[:3] if span.chord] == ["D", "G", "A7"]
+
+
+def test_saving_and_playing(model: Model, tmp_path: Path) -> None:
+    take = model.generate(PROMPT, seconds=1)
+    assert take.save(tmp_path / "take.flac") == tmp_path / "take.flac"
+    assert audio.read_tags(tmp_path / "take.flac")["title"] == PROMPT
+    match = re.search(
+        r'src="data:audio/wav;base64,([^"]+)"', replace(take, record={**take.record, "prompt": "<b>"})._repr_html_()
+    )
+    assert match is not None
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(match[1])))
+    assert rate == 8000 and len(samples) == 8000
+    assert "<b>" not in replace(take, record={**take.record, "prompt": "<b>"})._repr_html_()
+
+
+def test_not_a_number_is_not_saved(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Spectral, "decode", lambda self, frames, samples=None: torch.full((1, 1, frames.shape[1] * self.hop), torch.nan)
+    )
+    with pytest.raises(ValueError, match="no sound"):
+        model.generate(PROMPT, seconds=1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=40), seconds=st.floats() | st.integers(), seed=st.integers())
+def test_a_request_is_right_or_one_sentence(text: str, seconds: float, seed: int) -> None:
+    try:
+        asked = request.read({"text": text, "seconds": seconds, "seed": seed})
+    except ValueError as error:
+        assert "\n" not in str(error) and str(error).endswith(".") and "Value error" not in str(error)
+    else:
+        assert 0.5 <= (asked.seconds or 10) <= 600 and asked.seed >= 0 and asked.text.strip()
+
+
+def test_checkpoints_come_back_as_they_were(model: Model, tiny_model: Path, tmp_path: Path) -> None:
+    loaded = checkpoint.load(tiny_model)
+    checkpoint.save(tmp_path / "copy", loaded.system, loaded.manifest)
+    assert (tmp_path / "copy" / checkpoint.WEIGHTS).read_bytes() == (tiny_model / checkpoint.WEIGHTS).read_bytes()
+    assert (tmp_path / "copy" / checkpoint.CONFIG).read_bytes() == (tiny_model / checkpoint.CONFIG).read_bytes()
+    assert not [path for path in (tmp_path / "copy").iterdir() if path.name.endswith(".part")]
+
+
+def test_half_precision_is_stored_and_cast_back(tiny_model: Path, tmp_path: Path) -> None:
+    loaded = checkpoint.load(tiny_model)
+    checkpoint.save(tmp_path, loaded.system, loaded.manifest, half=True)
+    (tmp_path / "codec").symlink_to(tiny_model / "codec")
+    half = checkpoint.load(tmp_path)
+    assert (tmp_path / checkpoint.WEIGHTS).stat().st_size < 0.6 * (tiny_model / checkpoint.WEIGHTS).stat().st_size
+    for name, weight in half.system.state_dict().items():
+        assert weight.dtype == loaded.system.state_dict()[name].dtype
+        torch.testing.assert_close(weight, loaded.system.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_an_interrupted_save_keeps_the_old_one(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = checkpoint.load(tiny_model)
+    checkpoint.save(tmp_path, loaded.system, loaded.manifest)
+    before = (tmp_path / checkpoint.WEIGHTS).read_bytes()
+    write, calls = Path.write_bytes, []
+
+    def stopping(self: Path, data: bytes) -> int:
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", stopping)
+    loaded.system.get_buffer("mean").add_(1)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(tmp_path, loaded.system, loaded.manifest)
+    assert (tmp_path / checkpoint.WEIGHTS).read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {checkpoint.WEIGHTS, checkpoint.CONFIG}
+
+
+def test_only_what_was_typed_is_fetched(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(checkpoint, "_download", lambda name: asked.append(name) or tiny_model)
+    manifest = checkpoint.read_manifest(tiny_model).model_copy(update={"codec": "somebody/codec"})
+    checkpoint.save(tmp_path, checkpoint.load(tiny_model).system, manifest)
+    with pytest.raises(ValueError, match="somebody/codec"):
+        checkpoint.load(tmp_path)
+    for stranger in ("one", "/no/such/folder", "a/b/c", "../up", "https://x/y"):
+        with pytest.raises(ValueError, match="There is no model"):
+            checkpoint.load(stranger)
+    assert asked == []
+    assert checkpoint.load("owner/name").name == tiny_model.name and asked == ["owner/name"]
+
+
+def test_near_names_are_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "shipped", lambda: ["jasco-tiny", "spectral-tiny"])
+    with pytest.raises(ValueError, match="Did you mean 'jasco-tiny'"):
+        checkpoint.load("jazco-tiny")

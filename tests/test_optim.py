@@ -1,0 +1,114 @@
+"""Schedules by closed form, averages by hand, decay where it belongs."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from counterpoint.optim import EMA, OptimConfig, clip_gradients, parameter_groups, schedule
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 4)
+        self.conv = nn.Conv1d(4, 4, 3)
+        self.norm = nn.LayerNorm((2, 4))  # its gain is a matrix, and still a gain
+        self.linear = nn.Linear(4, 7, bias=False)
+        self.tied = nn.Linear(4, 7, bias=False)
+        self.tied.weight = self.linear.weight
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+        self.scale = nn.Parameter(torch.ones(4))
+
+
+def test_only_matrices_and_kernels_decay():
+    net = Net()
+    decay, rest = parameter_groups(net, 0.3)
+    assert decay["weight_decay"] == 0.3 and rest["weight_decay"] == 0.0
+    names = {id(p): name for name, p in net.named_parameters()}
+    assert {names[id(p)] for p in decay["params"]} == {"conv.weight", "linear.weight"}
+    assert {names[id(p)] for p in rest["params"]} == {"embedding.weight", "conv.bias", "norm.weight", "norm.bias", "scale"}
+    assert len(decay["params"]) == 2  # a tied weight is moved once
+    [only] = parameter_groups(net, 0.3, among=[net.scale])
+    assert only["params"] == [net.scale]
+
+
+@pytest.mark.parametrize(("kind", "at_middle"), [("cosine", 0.55), ("linear", 0.55), ("constant", 1.0), ("wsd", 1.0)])
+def test_schedules_start_peak_and_end_where_they_should(kind, at_middle):
+    config = OptimConfig(schedule=kind, warmup_steps=100, min_lr_ratio=0.1, decay_part=0.25)
+    assert schedule(config, 0, 1100) == pytest.approx(0.01)
+    assert schedule(config, 49, 1100) == pytest.approx(0.5)
+    assert schedule(config, 99, 1100) == schedule(config, 100, 1100) == pytest.approx(1.0)
+    assert schedule(config, 600, 1100) == pytest.approx(at_middle)
+    assert schedule(config, 1100, 1100) == pytest.approx(1.0 if kind == "constant" else 0.1)
+    assert schedule(config, 5000, 1100) == schedule(config, 1100, 1100)
+    factors = [schedule(config, step, 1100) for step in range(100, 1101)]
+    assert factors == sorted(factors, reverse=True)
+
+
+def test_cosine_is_torchs_and_no_warm_up_starts_at_the_peak():
+    config = OptimConfig(schedule="cosine", warmup_steps=0, min_lr_ratio=0.0, lr=1.0)
+    optimiser = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=50)
+    for step in range(50):
+        assert schedule(config, step, 50) == pytest.approx(theirs.get_last_lr()[0], abs=1e-9)
+        optimiser.step()
+        theirs.step()
+
+
+def test_wsd_falls_in_its_last_part_only():
+    config = OptimConfig(schedule="wsd", warmup_steps=0, min_lr_ratio=0.0, decay_part=0.2)
+    assert schedule(config, 800, 1000) == pytest.approx(1.0)
+    assert schedule(config, 900, 1000) == pytest.approx(0.5)
+
+
+def test_clipping_is_torchs_and_shows_what_is_not_finite():
+    ours, theirs = ([nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2, 2))] for _ in range(2))
+    for parameters in (ours, theirs):
+        parameters[0].grad, parameters[1].grad = torch.tensor([3.0, 0.0, 0.0]), torch.full((2, 2), 2.0)
+    assert clip_gradients(ours, 1.0) == pytest.approx(5.0)
+    nn.utils.clip_grad_norm_(theirs, 1.0)
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a.grad, b.grad)
+    assert clip_gradients(ours, 9.0) == pytest.approx(1.0, abs=1e-5)  # what is short enough stays
+    ours[0].grad = torch.tensor([float("nan"), 0.0, 0.0])
+    assert math.isnan(clip_gradients(ours, 1.0))
+    assert clip_gradients([nn.Parameter(torch.zeros(1))], 1.0) == 0.0
+
+
+def test_the_average_is_the_recurrence_and_takes_its_turn():
+    module = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+    ema, expected = EMA(module, 0.5), 1.0
+    for n, value in enumerate((2.0, 5.0, -1.0, 7.0, 0.0, 3.0, 3.0, 2.0, 8.0), start=1):
+        with torch.no_grad():
+            module.weight.fill_(value)
+        ema.update()
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * value
+        with ema.applied():
+            assert module.weight.item() == pytest.approx(expected, rel=1e-5)
+        assert module.weight.item() == value
+    with pytest.raises(RuntimeError), ema.applied():
+        raise RuntimeError
+    assert module.weight.item() == 8.0
+
+
+def test_the_average_goes_on_from_its_state():
+    torch.manual_seed(0)
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    first, second = EMA(one, 0.9), EMA(other, 0.9)
+    first.update()
+    second.load_state_dict(first.state_dict())
+    other.load_state_dict(one.state_dict())
+    first.update()
+    second.update()
+    assert all(torch.equal(first.average[name], second.average[name]) for name in first.average)
+
+
+def test_settings_out_of_range_are_refused():
+    for wrong in ({"lr": 0}, {"ema_decay": 1.0}, {"clip": 0}, {"schedule": "cosin"}, {"min_lr_ratio": 2}):
+        with pytest.raises(ValueError):
+            OptimConfig.model_validate(wrong)

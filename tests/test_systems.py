@@ -1,0 +1,197 @@
+"""Promises of every system: each is checked for each member of SYSTEMS."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from counterpoint.conditioners.score import paint
+from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
+from counterpoint.systems.base import System
+from counterpoint.systems.jasco import Jasco, JascoConfig, Sampling
+from counterpoint.types import Batch, Canvas, Spec
+
+SPEC = Spec(rate=25.0, dim=8)
+SYSTEMS = {"jasco": JascoConfig.tiny()}
+FRAMES = 20
+
+
+def build(name: str) -> Jasco:
+    torch.manual_seed(0)
+    system = SYSTEMS[name].build(SPEC)
+    with torch.no_grad():  # a silent output layer would make every promise trivially true
+        system.out.weight.normal_(std=0.3)
+        for name, parameter in system.named_parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return system.eval()
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request: pytest.FixtureRequest) -> Jasco:
+    return build(request.param)
+
+
+def score(pitch: int = 60) -> Score:
+    notes = tuple(Note(i * 0.2, i * 0.2 + 0.15, pitch + i, 90) for i in range(4))
+    return Score(
+        seconds=0.8, style="pop", bpm=150.0, metre=Metre(), key=Key(0), beats=(0.0, 0.4), downbeats=(0.0,),
+        chords=(ChordSpan(0.0, 0.8, Chord(0)),), tracks=(Track("melody", 73, notes),),
+    )  # fmt: skip
+
+
+def values(batch: int) -> dict[str, list]:
+    texts = ["slow piano in a minor", "fast", None, "piano"]
+    scores = [score(), None, score(64), score(72)]
+    return {"text": (texts * batch)[:batch], "score": (scores * batch)[:batch]}
+
+
+def training_batch() -> Batch:
+    torch.manual_seed(1)
+    frames = torch.randn(2, FRAMES, SPEC.dim)
+    mask = torch.ones(2, FRAMES, dtype=torch.bool)
+    return Batch(seeds=[1, 2], frames=frames, mask=mask, values=values(2))
+
+
+def generate(system: System, batch: int, seeds: list[int], sampling: Sampling | None = None, **told) -> torch.Tensor:
+    return system.generate(Canvas.blank(batch, FRAMES, SPEC), told or values(batch), seeds, sampling)
+
+
+def test_learns_two_clips(system):
+    """The loss on fixed draws falls by a third."""
+    system.train()
+    torch.nn.init.zeros_(system.out.weight)
+    batch = training_batch()
+    optimiser = torch.optim.Adam(system.parameters(), 5e-3)
+    losses = []
+    for step in range(120):
+        seeded = replace(batch, seeds=[2 * (step % 4), 2 * (step % 4) + 1])
+        loss = system.objectives(seeded)[0].loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-4:]) < 2 / 3 * sum(losses[:4])
+
+
+def test_every_parameter_is_moved(system):
+    system.train()
+    moved = {name: 0.0 for name, _ in system.named_parameters()}
+    for seed in range(12):
+        system.zero_grad()
+        system.objectives(replace(training_batch(), seeds=[2 * seed, 2 * seed + 1]))[0].loss.backward()
+        for name, parameter in system.named_parameters():
+            moved[name] += 0.0 if parameter.grad is None else parameter.grad.abs().sum().item()
+    assert [name for name, amount in moved.items() if amount == 0.0] == []
+
+
+def test_loss_depends_on_seeds_alone(system):
+    batch = training_batch()
+    first, again = (system.objectives(batch)[0].loss for _ in range(2))
+    other = system.objectives(replace(batch, seeds=[5, 6]))[0].loss
+    assert first == again and first != other
+
+
+def test_padding_never_leaks(system):
+    """NaN in frames that are not real changes nothing."""
+    batch = training_batch()
+    assert batch.frames is not None and batch.mask is not None
+    mask = batch.mask.clone()
+    mask[1, 12:] = False
+    clean = replace(batch, mask=mask, frames=batch.frames.masked_fill(~mask[..., None], 0.0))
+    dirty = replace(clean, frames=batch.frames.masked_fill(~mask[..., None], float("nan")))
+    torch.testing.assert_close(system.objectives(dirty)[0].loss, system.objectives(clean)[0].loss)
+
+
+def test_same_seed_same_frames(system):
+    assert torch.equal(generate(system, 2, [3, 4]), generate(system, 2, [3, 4]))
+    assert not torch.equal(generate(system, 2, [3, 4]), generate(system, 2, [5, 6]))
+
+
+def test_item_alone_equals_item_in_a_batch(system):
+    together = generate(system, 4, [1, 2, 3, 4])
+    told = values(4)
+    for i in range(4):
+        alone = generate(system, 1, [1 + i], text=told["text"][i : i + 1], score=told["score"][i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], atol=2e-5, rtol=1e-4)
+
+
+def test_guidance_of_one_is_plain_conditional(system):
+    """No null variant is computed, and a table that sums to one by parts agrees with it."""
+    plain = generate(system, 2, [1, 2], Sampling(steps=3, guidance={"all": 1.0}))
+    same = generate(system, 2, [1, 2], Sampling(steps=3, guidance={"all": 1.0, "text": 1e-9}))
+    torch.testing.assert_close(plain, same, atol=1e-4, rtol=1e-4)
+
+
+def test_told_nothing_equals_guided_by_null(system):
+    silent = {"text": [None], "score": [None]}
+    unconditional = generate(system, 1, [1], Sampling(steps=3, guidance={"all": 1.0}), **silent)
+    null = generate(system, 1, [1], Sampling(steps=3, guidance={"all": 0.0}))
+    torch.testing.assert_close(unconditional, null, atol=1e-5, rtol=1e-4)
+
+
+def test_every_condition_is_heard(system):
+    base = generate(system, 1, [1], text=["slow"], score=[score()])
+    for name, other in (("text", "fast minor"), ("score", score(67))):
+        told = {"text": ["slow"], "score": [score()], name: [other]}
+        assert not torch.allclose(base, generate(system, 1, [1], **told), atol=1e-4)
+
+
+def test_what_is_given_is_kept_bit_for_bit_and_heard(system):
+    torch.manual_seed(2)
+    frames = torch.randn(2, FRAMES, SPEC.dim)
+    for span in (slice(0, 8), slice(12, 20), slice(0, 0)):
+        given = torch.zeros(2, FRAMES, dtype=torch.bool)
+        given[:, span] = True
+        made = system.generate(Canvas(frames, given), values(2), [1, 2])
+        assert torch.equal(made[given], frames[given])
+        assert not torch.allclose(made[~given], frames[~given])
+    given[:, :8] = True
+    other = frames.clone()
+    other[:, :8] += 1.0
+    first, second = (system.generate(Canvas(f, given), values(2), [1, 2]) for f in (frames, other))
+    assert not torch.allclose(first[:, 8:], second[:, 8:], atol=1e-4)
+
+
+def test_what_is_not_given_is_never_seen(system):
+    torch.manual_seed(3)
+    given = torch.zeros(1, FRAMES, dtype=torch.bool)
+    given[:, :5] = True
+    frames = torch.randn(1, FRAMES, SPEC.dim)
+    poisoned = torch.where(given[..., None], frames, torch.nan)
+    made = [system.generate(Canvas(f, given), values(1), [1]) for f in (frames, poisoned)]
+    assert torch.equal(*made)
+
+
+def test_stranger_conditions_and_tasks_are_refused(system):
+    with pytest.raises(ValueError, match="chords"):
+        system.generate(Canvas.blank(1, FRAMES, SPEC), {"chords": ["C"]}, [1], None)
+    generator_only = JascoConfig.tiny().model_copy(update={"canvas": 0.0}).build(SPEC)
+    given = torch.zeros(1, FRAMES, dtype=torch.bool)
+    given[:, :3] = True
+    with pytest.raises(ValueError, match="continue"):
+        generator_only.generate(Canvas(torch.zeros(1, FRAMES, SPEC.dim), given), values(1), [1])
+
+
+def test_saved_and_loaded_is_identical(system, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    save_file(system.state_dict(), tmp_path / "weights.safetensors")
+    fresh = type(system)(system.config, SPEC)
+    fresh.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    assert torch.equal(generate(system, 2, [1, 2]), generate(fresh.eval(), 2, [1, 2]))
+
+
+def test_normalisation_is_undone(system):
+    """Frames of another mean and scale are learnt as if whitened, and come back on their own scale."""
+    plain = generate(system, 1, [1])
+    system.normalise_by(torch.full((8,), 3.0), torch.full((8,), 2.0), torch.arange(1.0, 9.0))
+    torch.testing.assert_close(generate(system, 1, [1]), plain * 2 + 3, atol=1e-4, rtol=1e-4)
+    assert system.get_buffer("weight").mean().item() == pytest.approx(1.0)
+
+
+def test_a_painted_score_is_the_score(system):
+    roll = paint(score(), SPEC.rate, FRAMES)
+    torch.testing.assert_close(
+        generate(system, 1, [1], text=["slow"], score=[roll]), generate(system, 1, [1], text=["slow"], score=[score()])
+    )

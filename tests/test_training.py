@@ -1,0 +1,365 @@
+"""The loop's promises: it learns, it resumes exactly after SIGKILL, it never keeps broken gradients, it stops on request."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+from torch.nn import Parameter
+
+from counterpoint import rng
+from counterpoint.data.base import Item
+from counterpoint.data.loader import Loader, collate
+from counterpoint.optim import OptimConfig
+from counterpoint.systems.base import Trainable
+from counterpoint.training import TrainConfig, train
+from counterpoint.types import Batch, Objective
+
+
+class Noise:
+    """Frames that are a function of the item's number and seed."""
+
+    def __init__(self, length: int = 10):
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def item(self, index: int, seed: int) -> Item:
+        gen = rng.generators([rng.mix(index, seed)])[0]
+        return Item(frames=torch.randn(6, 4, generator=gen) + index % 3, values={"number": index})
+
+
+class Toy(Trainable):
+    """Predicts the sum of an item's channels; noise from the batch's seeds, and dropout from the global generator."""
+
+    def __init__(self):
+        super().__init__()
+        gen = torch.Generator().manual_seed(0)
+        self.backbone = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Dropout(0.1), nn.Linear(16, 1))
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=gen) * 0.3
+
+    def objectives(self, batch: Batch) -> list[Objective]:
+        assert batch.frames is not None
+        noise = rng.randn(batch.frames.shape[1:], rng.generators(batch.seeds))
+        made = self.backbone(batch.frames + 0.01 * noise)[..., 0]
+        return [Objective("main", (made - batch.frames.sum(-1)).square().mean(), {"spread": 1.0})]
+
+
+OPTIM = OptimConfig(lr=1e-2, warmup_steps=5, ema_decay=0.9)
+CONFIG = TrainConfig(steps=60, batch_size=3, log_every=1, valid_every=20, save_every=7, sample_every=1000, seed=3, accumulate=2)
+
+
+def go(out: Path, config: TrainConfig = CONFIG, system: Trainable | None = None, optim: OptimConfig = OPTIM):
+    return train(system or Toy(), Noise(), Noise(4), optim, config, out)
+
+
+def log(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def losses(out: Path) -> list[tuple]:
+    return [(line["step"], line.get("loss"), line.get("valid_loss"), line.get("grad_norm")) for line in log(out)]
+
+
+def weights(out: Path) -> bytes:
+    return (out / "model.safetensors").read_bytes()
+
+
+def same(a, b) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a if k != "seconds")
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def state(out: Path):
+    return torch.load(out / "state.pt", weights_only=True)
+
+
+def test_it_learns_and_leaves_everything_behind(tmp_path):
+    outcome = go(tmp_path)
+    lines = log(tmp_path)
+    assert outcome.done and outcome.step == 60
+    train_losses = [line["loss"] for line in lines if "loss" in line]
+    assert train_losses[-1] < 0.5 * train_losses[0]
+    assert {"step", "loss", "lr", "grad_norm", "items_per_second", "frames_per_second", "wall", "spread"} <= lines[0].keys()
+    assert [line["step"] for line in lines if "valid_loss" in line] == [20, 40, 60]
+    exported = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert same(exported, state(tmp_path)["ema"]["average"])
+    assert not list(tmp_path.glob("*.partial"))
+
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import test_training as t
+import torch
+torch.set_num_threads(1)
+slow = t.Toy.objectives
+def objectives(self, batch):
+    time.sleep(0.004)  # so that the kill comes in the midst
+    return slow(self, batch)
+t.Toy.objectives = objectives
+t.go(Path(sys.argv[1]), t.CONFIG.model_copy(update=dict(steps=200)))
+"""
+
+
+def start(out: Path) -> subprocess.Popen:
+    script = SCRIPT.format(tests=str(Path(__file__).parent))
+    return subprocess.Popen([sys.executable, "-c", script, str(out)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def wait_for(out: Path, step: int, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        if (out / "log.jsonl").exists() and len((out / "log.jsonl").read_text().splitlines()) >= step:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the process ended or hung before step {step}")
+
+
+def test_killed_and_resumed_is_never_killed(tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    go(straight, CONFIG.model_copy(update={"steps": 200}))
+    process = start(broken)
+    wait_for(broken, 60, process)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < state(broken)["step"] < 200
+    go(broken, CONFIG.model_copy(update={"steps": 200}))
+    torch.set_num_threads(threads)
+    assert losses(straight) == losses(broken)
+    assert same(state(straight), state(broken))
+    assert weights(straight) == weights(broken)
+
+
+class Hasty(Toy):
+    """Presses Ctrl-C in the midst of its step 20."""
+
+    calls = 0
+
+    def objectives(self, batch: Batch) -> list[Objective]:
+        self.calls += 1
+        if self.calls == 20:
+            signal.raise_signal(signal.SIGINT)
+        return super().objectives(batch)
+
+
+def test_ctrl_c_saves_the_running_step_and_ends_cleanly(tmp_path):
+    config, before = CONFIG.model_copy(update={"accumulate": 1}), signal.getsignal(signal.SIGINT)
+    outcome = go(tmp_path / "broken", config, Hasty())
+    assert not outcome.done and outcome.step == state(tmp_path / "broken")["step"] == 20
+    assert signal.getsignal(signal.SIGINT) is before
+    go(tmp_path / "straight", config)
+    assert go(tmp_path / "broken", config).done
+    assert losses(tmp_path / "straight") == losses(tmp_path / "broken")
+    assert same(state(tmp_path / "straight"), state(tmp_path / "broken"))
+
+
+class Broken(Toy):
+    """Gives nan at the steps that are told."""
+
+    def __init__(self, broken: range):
+        super().__init__()
+        self.broken, self.calls = broken, 0
+
+    def objectives(self, batch: Batch) -> list[Objective]:
+        [objective] = super().objectives(batch)
+        self.calls += self.training
+        return [Objective("main", objective.loss * (float("nan") if self.calls - 1 in self.broken else 1.0))]
+
+
+def test_steps_with_broken_gradients_are_skipped(tmp_path):
+    config = CONFIG.model_copy(update={"accumulate": 1, "steps": 10, "valid_every": 100})
+    go(tmp_path, config, Broken(range(4, 6)))
+    assert all(torch.isfinite(value).all() for value in state(tmp_path)["system"].values())
+    assert [line["step"] for line in log(tmp_path) if line.get("loss", 0) is None] == [5, 6]
+
+
+def test_broken_gradients_without_end_are_an_error_and_leave_the_state(tmp_path):
+    config = CONFIG.model_copy(update={"accumulate": 1})
+    with pytest.raises(ValueError, match="not finite in 20 steps in a row"):
+        go(tmp_path, config, Broken(range(9, 1000)))
+    assert state(tmp_path)["step"] <= 29
+    assert all(torch.isfinite(value).all() for value in state(tmp_path)["system"].values())
+
+
+class Duel(Trainable):
+    """Two players on one shared number, with opposite wishes."""
+
+    def __init__(self):
+        super().__init__()
+        self.maker, self.judge = Parameter(torch.tensor([1.0])), Parameter(torch.tensor([1.0]))
+
+    def players(self) -> dict[str, list[Parameter]]:
+        return {"maker": [self.maker], "judge": [self.judge]}
+
+    def objectives(self, batch: Batch) -> list[Objective]:
+        product = (self.maker * self.judge).sum()
+        return [Objective("maker", product), Objective("judge", -product)]
+
+
+def test_an_objective_moves_its_own_player_only(tmp_path):
+    duel = Duel()
+    config = CONFIG.model_copy(update={"steps": 1, "accumulate": 1})
+    go(tmp_path, config, duel, OptimConfig(lr=0.1, warmup_steps=0, weight_decay=0, schedule="constant"))
+    assert duel.maker.item() == pytest.approx(0.9, abs=1e-4)  # Adam's first step has the size of lr and the gradient's sign
+    assert duel.judge.item() == pytest.approx(1.1, abs=1e-4)
+
+
+class Plain(Toy):
+    """Without chance, save for that of the items."""
+
+    def objectives(self, batch: Batch) -> list[Objective]:
+        made = self.backbone.eval()(batch.frames)[..., 0]
+        return [Objective("main", (made - batch.frames.sum(-1)).square().mean())]
+
+
+class Still(Noise):
+    """Items that do not depend on the seed."""
+
+    def item(self, index: int, seed: int) -> Item:
+        return super().item(index, 0)
+
+
+PLAIN = CONFIG.model_copy(update={"steps": 10, "batch_size": 4, "accumulate": 1, "save_every": 100})
+
+
+def close(a: Path, b: Path) -> bool:
+    one, other = safetensors.torch.load_file(a / "model.safetensors"), safetensors.torch.load_file(b / "model.safetensors")
+    return all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
+
+
+def test_accumulation_is_one_larger_batch(tmp_path):
+    train(Plain(), Still(), None, OPTIM, PLAIN, tmp_path / "once")
+    halves = PLAIN.model_copy(update={"batch_size": 2, "accumulate": 2})
+    train(Plain(), Still(), None, OPTIM, halves, tmp_path / "halves")
+    assert close(tmp_path / "once", tmp_path / "halves")
+    train(Plain(), Still(), None, OPTIM, PLAIN.model_copy(update={"seed": 4}), tmp_path / "other")
+    assert not close(tmp_path / "once", tmp_path / "other")
+
+
+TOGETHER = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import torch
+import test_training as t
+from counterpoint import parallel
+torch.set_num_threads(1)
+place = parallel.place("cpu")
+with parallel.together(place):
+    config = t.PLAIN.model_copy(update=dict(batch_size=2))
+    system = t.Plain()
+    system.backbone[0].weight.data += place.rank  # all start from the first one's weights
+    t.train(system, t.Noise(), t.Noise(4), t.OPTIM, config, Path(sys.argv[1]), place)
+"""
+
+
+def test_two_processes_are_one_with_their_batches_side_by_side(tmp_path):
+    train(Plain(), Noise(), Noise(4), OPTIM, PLAIN, tmp_path / "one")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-c", TOGETHER.format(tests=str(Path(__file__).parent)), str(tmp_path / "two")]
+    ours = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    both = [subprocess.Popen(command, env={**os.environ, **ours, "RANK": str(rank)}) for rank in range(2)]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert close(tmp_path / "one", tmp_path / "two")
+    one, two = ([line["loss"] for line in log(tmp_path / name) if "loss" in line] for name in ("one", "two"))
+    assert one == pytest.approx(two, rel=1e-4)
+
+
+def test_minutes_end_a_run_and_the_schedule_with_it(tmp_path):
+    config = CONFIG.model_copy(update={"minutes": 0.3 / 60, "steps": 10**6})
+    outcome = go(tmp_path, config, optim=OPTIM.model_copy(update={"min_lr_ratio": 0.0}))
+    assert outcome.done and 0.3 <= outcome.minutes * 60 < 1.5
+    rates = [line["lr"] for line in log(tmp_path) if "lr" in line]
+    assert rates[-1] < 0.1 * max(rates)
+    assert go(tmp_path, config).step == outcome.step  # the minutes are those of training in all
+
+
+def test_another_model_does_not_go_on_from_this_state(tmp_path):
+    go(tmp_path)
+    with pytest.raises(ValueError, match="train into another folder"):
+        go(tmp_path, system=Duel())
+    (tmp_path / "state.pt").write_bytes(b"not a state")
+    with pytest.raises(ValueError, match="damaged"):
+        go(tmp_path)
+
+
+def test_samples_see_the_averaged_weights(tmp_path):
+    seen = []
+
+    def samples(system, step, folder):
+        seen.append((step, {name: p.clone() for name, p in system.named_parameters()}, system.training))
+        (folder / "a.txt").write_text("x")
+
+    train(Toy(), Noise(), None, OPTIM, CONFIG.model_copy(update={"steps": 30, "sample_every": 20}), tmp_path, samples=samples)
+    assert [step for step, _, _ in seen] == [20, 30] and not any(training for _, _, training in seen)
+    assert same(seen[-1][1], state(tmp_path)["ema"]["average"])
+    assert (tmp_path / "samples" / "0000030" / "a.txt").exists()
+
+
+def test_bf16_trains_and_keeps_full_weights(tmp_path):
+    go(tmp_path, CONFIG.model_copy(update={"precision": "bf16"}))
+    train_losses = [line["loss"] for line in log(tmp_path) if "loss" in line]
+    assert train_losses[-1] < 0.5 * train_losses[0]
+    assert all(value.dtype == torch.float32 for value in state(tmp_path)["system"].values())
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+    one, other = Loader(Noise(), 4, seed=1), Loader(Noise(), 4, seed=1)
+    other.batch(5)
+    again = other.batch(2)
+    assert torch.equal(one.batch(2).frames, again.frames) and one.batch(2).seeds == again.seeds
+    ahead = other.batches(2)
+    assert torch.equal(next(ahead).frames, again.frames)
+    assert next(ahead).values["number"] == one.batch(3).values["number"]
+    ahead.close()
+    assert not torch.equal(Loader(Noise(), 4, seed=2).batch(2).frames, again.frames)
+
+
+def test_every_item_comes_once_an_epoch_whatever_the_number_of_processes():
+    ranks = [Loader(Noise(12), 2, seed=7, rank=rank, world=3) for rank in range(3)]
+    numbers = [n for step in range(2) for loader in ranks for n in loader.batch(step).values["number"]]
+    assert sorted(numbers) == list(range(12))
+    assert numbers == [n for step in range(2) for n in Loader(Noise(12), 6, seed=7).batch(step).values["number"]]
+
+
+def test_collate_pads_and_masks():
+    batch = collate([Item(frames=torch.ones(2, 3)), Item(frames=torch.ones(4, 3), values={"text": "a"})], [0, 1])
+    assert batch.frames.shape == (2, 4, 3) and batch.frames[0, 2:].eq(0).all()
+    assert batch.mask.tolist() == [[True, True, False, False], [True] * 4]
+    assert batch.values == {"text": [None, "a"]}
+    tokens = collate(
+        [Item(frames=torch.ones(2, 3, dtype=torch.int64)), Item(frames=torch.ones(2, 5, dtype=torch.int64))], [0, 1]
+    )
+    assert tokens.frames.shape == (2, 2, 5) and tokens.mask.sum(1).tolist() == [3, 5]
+
+
+def test_an_error_in_the_data_reaches_the_user(tmp_path):
+    class Bad(Noise):
+        def item(self, index: int, seed: int) -> Item:
+            raise ValueError("clip 7 cannot be read")
+
+    with pytest.raises(ValueError, match="clip 7"):
+        train(Toy(), Bad(), None, OPTIM, CONFIG, tmp_path)
+    with pytest.raises(ValueError, match="no items"):
+        Loader(Noise(0), 1, seed=0)

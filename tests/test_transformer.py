@@ -1,0 +1,116 @@
+"""The backbone: causality by gradient, masks, the three ways in, and our attention against torch's."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from counterpoint.nn import attention
+from counterpoint.nn.transformer import Transformer, TransformerConfig
+from counterpoint.types import Cond
+
+VARIANTS = {
+    "musicgen": TransformerConfig(width=16, depth=2, heads=2, causal=True, time="none"),
+    "musicgen-local": TransformerConfig(width=16, depth=2, heads=2, causal=True, time="none", local=4),
+    "jasco": TransformerConfig(width=16, depth=4, heads=2, time="context", skips=True),
+    "adaln": TransformerConfig(width=16, depth=3, heads=2, time="adaln", skips=True, local=5),
+    "no context": TransformerConfig(width=16, depth=2, heads=2, time="adaln", context=False),
+}
+
+
+def make(config: TransformerConfig) -> tuple[Transformer, Cond, torch.Tensor | None]:
+    torch.manual_seed(0)
+    network = config.build()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    cond = Cond(context=torch.randn(2, 3, 16), mask=torch.tensor([[True, True, True], [True, False, False]]))
+    if config.time != "none":
+        cond = Cond(cond.context, cond.mask, vector=torch.randn(2, 16))
+    return network, cond, None if config.time == "none" else torch.tensor([0.2, 0.9])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_gradient_shows_what_each_frame_sees(name):
+    config = VARIANTS[name]
+    network, cond, time = make(config)
+    x = torch.randn(2, 10, 16, requires_grad=True)
+    network(x, cond, time)[:, 4].sum().backward()
+    assert x.grad is not None
+    seen = x.grad.abs().sum((0, 2)) > 0
+    assert bool(seen[:5].all())
+    assert bool(seen[5:].any()) == (not config.causal)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_masked_frames_are_never_attended_to(name):
+    network, cond, time = make(VARIANTS[name])
+    mask = torch.ones(2, 10, dtype=torch.bool)
+    mask[:, 7:] = False
+    x = torch.randn(2, 10, 16)
+    other = torch.where(mask[..., None], x, 100.0)
+    first, second = network(x, cond, time, mask), network(other, cond, time, mask)
+    torch.testing.assert_close(first[:, :7], second[:, :7])
+
+
+@pytest.mark.parametrize("name", [name for name, config in VARIANTS.items() if config.context])
+def test_masked_words_are_never_attended_to(name):
+    network, cond, time = make(VARIANTS[name])
+    assert cond.context is not None and cond.mask is not None
+    x = torch.randn(2, 6, 16)
+    noisy = Cond(torch.where(cond.mask[..., None], cond.context, 50.0), cond.mask, vector=cond.vector)
+    torch.testing.assert_close(network(x, cond, time), network(x, noisy, time))
+    assert not torch.allclose(network(x, cond, time), network(x, Cond(cond.context + 1, cond.mask, vector=cond.vector), time))
+
+
+@pytest.mark.parametrize("name", [name for name, config in VARIANTS.items() if config.time != "none"])
+def test_time_and_vector_are_heard_even_without_words(name):
+    network, cond, time = make(VARIANTS[name])
+    assert time is not None and cond.vector is not None
+    x = torch.randn(2, 6, 16)
+    wordless = Cond(vector=cond.vector)
+    base = network(x, wordless, time)
+    assert not torch.allclose(base, network(x, wordless, time / 2), atol=1e-4)
+    assert not torch.allclose(base, network(x, Cond(vector=-cond.vector), time), atol=1e-4)
+
+
+def test_u_skips_pair_first_with_last():
+    """Block i >= L/2 is fed the output of block L-1-i: severing skip j changes nothing upstream of its block."""
+    network, _, _ = make(VARIANTS["jasco"])
+    assert len(network.skips) == 2
+    fed: list[tuple[int, torch.Tensor]] = []
+    outputs: list[torch.Tensor] = []
+    for block in network.blocks:
+        block.register_forward_hook(lambda _m, _i, out: outputs.append(out))
+    for j, skip in enumerate(network.skips):
+        skip.register_forward_pre_hook(lambda _m, args, j=j: fed.append((j, args[0][..., 16:])))
+    network(torch.randn(2, 6, 16), Cond(context=torch.randn(2, 1, 16), mask=torch.ones(2, 1, dtype=torch.bool)), torch.rand(2))
+    for j, given in fed:
+        torch.testing.assert_close(given, outputs[1 - j])
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_written_out_attention_is_torchs(causal, masked):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 9, 8)
+    allowed = None
+    if masked:
+        allowed = torch.rand(2, 1, 9, 9) > 0.3
+        allowed = allowed | torch.eye(9, dtype=torch.bool)
+        allowed = allowed & torch.ones(9, 9, dtype=torch.bool).tril() if causal else allowed
+    oracle = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, is_causal=causal and not masked)
+    torch.testing.assert_close(attention.attend(query, key, value, allowed, causal and not masked), oracle)
+
+
+def test_rotary_scores_depend_on_distance_alone():
+    cos, sin = attention.rotary_angles(12, 8, torch.device("cpu"))
+    query, key = torch.randn(2, 1, 1, 1, 8)
+    queries, keys = (attention.rotate(x.expand(1, 1, 12, 8), cos, sin) for x in (query, key))
+    scores = (queries @ keys.transpose(-1, -2))[0, 0]
+    for distance in (0, 3, 7):
+        line = scores.diagonal(distance)
+        torch.testing.assert_close(line, line[:1].expand_as(line), atol=1e-5, rtol=1e-4)
+
+
+def test_heads_must_divide_width():
+    with pytest.raises(ValueError, match="multiple"):
+        attention.Attention(10, 3)
