@@ -136,11 +136,9 @@ def tempo(sound: Sound) -> list[float]:
     """Tempi in beats a minute, the likeliest first.
 
     A tempo is as good as the onset strength's autocorrelation at whole multiples of its beat (multiples tell a beat from
-    3/2 of it), times a power of the Fourier tempogram (which has no peaks at fractions of a tempo; Peeters 2005),
-    times a wide log-normal prior round 120 bpm, librosa's own centre.
+    3/2 of it), times librosa's own prior: log-normal round 120 bpm, an octave wide.
     """
-    salience = _comb(sound.onset_bands) * _fourier(sound.onset_bands) ** 0.25
-    salience = salience * np.exp(-0.5 * (np.log2(TEMPI / 120.0) / 1.5) ** 2)
+    salience = _comb(sound.onset_bands) * np.exp(-0.5 * np.log2(TEMPI / 120.0) ** 2)
     peaks = np.flatnonzero((salience[1:-1] >= salience[:-2]) & (salience[1:-1] > salience[2:])) + 1
     best = peaks[np.argsort(-salience[peaks])][:6]
     return [float(TEMPI[i]) for i in best] or [120.0]
@@ -158,14 +156,6 @@ def _comb(bands: Array, multiples: int = 12) -> Array:
     inside = places < 0.75 * length
     values = np.interp(places, np.arange(length), lags) * inside
     return np.maximum(values.sum(1) / np.maximum(1, inside.sum(1)), 1e-6)
-
-
-def _fourier(bands: Array) -> Array:
-    """Mean magnitude, over the bands, of the onset strength's Fourier transform at each tempo."""
-    centred = bands - bands.mean(1, keepdims=True)
-    centred = centred / np.maximum(centred.std(1, keepdims=True), 1e-6) * np.sqrt(np.hanning(bands.shape[1]))
-    waves = np.exp(-2j * np.pi * np.arange(bands.shape[1]) / _PERIODS[:, None])
-    return np.abs(waves @ centred.T).mean(1) / bands.shape[1]
 
 
 def tempo_matches(estimate: float, truth: float, tolerance: float = 0.05, octave: bool = True, triple: bool = False) -> bool:

@@ -45,18 +45,21 @@ def read_mono(path: Path) -> tuple[NDArray[np.float32], int]:
     return samples.mean(0).numpy(), rate
 
 
-def draw_spectrogram(ax: Axes, samples: NDArray[np.float32], rate: int) -> None:
-    """A mel spectrogram in dB below the loudest."""
-    mel = librosa.feature.melspectrogram(y=samples, sr=rate, n_fft=4096, hop_length=512, n_mels=192, fmax=rate / 2)
-    decibels = librosa.power_to_db(mel, ref=np.max, top_db=80)
-    edges = librosa.mel_frequencies(n_mels=193, fmax=rate / 2)
+def draw_spectrogram(ax: Axes, samples: NDArray[np.float32], rate: int, lowest: float = 50.0) -> None:
+    """Magnitudes on a logarithmic axis of frequency, in dB below the loudest."""
+    decibels = librosa.amplitude_to_db(np.abs(librosa.stft(samples, n_fft=4096, hop_length=512)), ref=np.max, top_db=80)
+    edges = np.geomspace(lowest, rate / 2, 301)
+    bins = np.sqrt(edges[1:] * edges[:-1]) * 4096 / rate
+    below = np.minimum(bins.astype(int), len(decibels) - 2)
+    part = (bins - below)[:, None]
+    shown = decibels[below] * (1 - part) + decibels[below + 1] * part
     times = np.arange(decibels.shape[1] + 1) * 512 / rate
-    ax.pcolormesh(times, edges, decibels, cmap="magma", vmin=-75, vmax=0, rasterized=True)
-    ax.set_yscale("symlog", linthresh=1000, linscale=1.2)
-    ticks = [t for t in (200, 500, 1000, 2000, 4000, 8000, 16000) if t <= rate / 2]
+    ax.pcolormesh(times, edges, shown, cmap="magma", vmin=-72, vmax=0, rasterized=True)
+    ax.set_yscale("log")
+    ticks = [t for t in (100, 200, 500, 1000, 2000, 5000, 10000) if t <= rate / 2]
     ax.set_yticks(ticks, [f"{t // 1000} kHz" if t >= 1000 else f"{t} Hz" for t in ticks])
     ax.minorticks_off()
-    ax.set_ylim(40, rate / 2)
+    ax.set_ylim(lowest, rate / 2)
     ax.set_xlim(0, len(samples) / rate)
 
 
@@ -72,16 +75,24 @@ def draw_roll(ax: Axes, score: Score) -> None:
     ax.set_yticks(octaves, [f"C{p // 12 - 1}" for p in octaves])
     ax.set_ylim(low, high)
     ax.set_xlim(0, score.seconds)
-    used = [role for role in COLOURS if any(track.role == role for track in pitched)]
+
+
+def draw_legend(ax: Axes, score: Score) -> None:
+    """The roles' colours, above the upper right corner."""
+    used = [role for role in COLOURS if score.track(role) is not None]
     handles = [Line2D([], [], color=COLOURS[role], lw=5, label=role) for role in used]
-    ax.legend(handles=handles, loc="upper right", ncols=len(used), fontsize=7, framealpha=0.85, handlelength=1)
+    corner = (1.0, 0.99)
+    ax.legend(
+        handles=handles, loc="lower right", bbox_to_anchor=corner, ncols=len(used), fontsize=8, frameon=False, handlelength=1
+    )
 
 
 def _draw_notes(ax: Axes, track: Track) -> None:
+    height = 1.0 if track.role == "pad" else 0.6  # so that a pad shows behind a comp on the same pitches
     for note in track.notes:
         ax.broken_barh(
             [(note.start, max(0.02, note.end - note.start - 0.01))],
-            (note.pitch - 0.4, 0.8),
+            (note.pitch - height / 2, height),
             facecolors=COLOURS[track.role],
             alpha=0.35 + 0.6 * note.velocity / 127,
             linewidth=0,
@@ -140,6 +151,7 @@ def picture(samples: NDArray[np.float32], rate: int, score: Score | None, title:
     )
     draw_spectrogram(axes[0, 0], samples, rate)
     if score is not None:
+        draw_legend(axes[0, 0], score)
         draw_roll(axes[1, 0], score)
         draw_chords(axes[1, 0], score)
         facts = f"{score.style}, {score.bpm:.0f} bpm, {score.key.name}, {score.metre.name}"

@@ -10,9 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
 import numpy as np
 import torch
 
@@ -27,13 +24,13 @@ SECONDS, RATE = 10.0, 32000
 Render = Callable[[Score, int, int], np.ndarray]
 
 
-def timed(action: Callable[[], object]) -> float:
+def _timed(action: Callable[[], object]) -> float:
     start = time.process_time()
     action()
     return time.process_time() - start
 
 
-def processor() -> str:
+def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as file:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
@@ -41,21 +38,21 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def report(name: str, render: Render, scores: list[Score], channels: int) -> None:
+def _report(name: str, render: Render, scores: list[Score], channels: int) -> None:
     render(scores[0], RATE, channels)  # loads tables and samples
-    times = [timed(lambda score=score: render(score, RATE, channels)) for score in scores]
+    times = [_timed(lambda score=score: render(score, RATE, channels)) for score in scores]
     speeds = SECONDS / np.array(times)
     overall = len(scores) * SECONDS / sum(times)
     print(f"{name:10s} {channels} channel(s)  {overall:6.1f} x real time per core   slowest clip {speeds.min():6.1f} x")
 
 
-def main(clips: int) -> None:
+def _main(clips: int) -> None:
     torch.set_num_threads(1)
-    print(f"counterpoint {__version__}, {datetime.date.today()}, {processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"counterpoint {__version__}, {datetime.date.today()}, {_processor()}, {os.cpu_count()} cores")
     print(f"{clips} clips of {SECONDS:.0f} s at {RATE} Hz, one thread, CPU time")
     names = list(STYLES)
     scores: list[Score] = []
-    composing = timed(lambda: scores.extend(compose(Brief(style=names[i % len(names)]), SECONDS, i) for i in range(clips)))
+    composing = _timed(lambda: scores.extend(compose(Brief(style=names[i % len(names)]), SECONDS, i) for i in range(clips)))
     print(f"{'compose':10s}               {clips * SECONDS / composing:6.1f} x real time per core")
     renderers: dict[str, Render] = {"builtin": synth.render}
     try:
@@ -64,11 +61,11 @@ def main(clips: int) -> None:
         print(f"soundfont  left out: {error}")
     for name, render in renderers.items():
         for channels in (1, 2):
-            report(name, render, scores, channels)
+            _report(name, render, scores, channels)
     sound = torch.from_numpy(synth.render(scores[0], RATE, 1))
-    loudness = timed(lambda: [audio.normalise(sound, RATE) for _ in range(10)]) / 10
+    loudness = _timed(lambda: [audio.normalise(sound, RATE) for _ in range(10)]) / 10
     print(f"{'normalise':10s} 1 channel(s)  {SECONDS / loudness:6.1f} x real time per core")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 36)
+    _main(int(sys.argv[1]) if len(sys.argv) > 1 else 36)

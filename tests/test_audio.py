@@ -136,8 +136,8 @@ def programme(name: str, rate: int) -> Tensor:
     time = torch.arange(sound.shape[1]) / rate
     if name == "low":
         return tone(60, 4.0, rate)
-    if name == "gated":  # bursts with long quiet between: both gates matter
-        return sound * torch.where(time % 2 < 0.8, 1.0, 0.01)
+    if name == "gated":  # bursts with long quiet between: the relative gate matters
+        return sound * torch.where(time % 2 < 0.8, 1.0, 0.12)
     if name == "one side":
         return sound * torch.tensor([[1.0], [0.0]])
     return sound

@@ -37,6 +37,7 @@ def broken(tiny_model: Path, tmp_path: Path) -> dict[str, Path]:
     manifest = json.loads(config)
     models = {
         "truncated": (weights[:-100], config),
+        "flipped": (weights[:-9] + bytes([weights[-9] ^ 64]) + weights[-8:], config),
         "noise": (b"\x93noise" * 1000, json.dumps({**manifest, "weights": ""})),
         "no_weights": (None, config),
         "not_json": (weights, "{"),
@@ -100,6 +101,7 @@ BAD_GENERATE = {
     "empty model folder": ["--model", "broken/empty"],
     "codec as model": ["--model", "{tiny}/codec"],
     "truncated weights": ["--model", "broken/truncated"],
+    "a flipped bit": ["--model", "broken/flipped"],
     "weights of noise": ["--model", "broken/noise"],
     "no weights": ["--model", "broken/no_weights"],
     "config is no json": ["--model", "broken/not_json"],

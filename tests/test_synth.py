@@ -117,6 +117,7 @@ def test_pan_gain_and_channels() -> None:
     centre = render(score(melody(0, *notes)))
     left, right = centre.std(1)
     assert left == pytest.approx(right, rel=0.15)
+    assert np.corrcoef(centre)[0, 1] > 0.8
     assert render(score(melody(0, *notes, gain=0.5))).std() == pytest.approx(0.5 * centre.std(), rel=1e-3)
     assert np.allclose(render(score(melody(0, *notes)), channels=1)[0], centre.mean(0), atol=1e-6)
     with pytest.raises(ValueError, match="channels"):

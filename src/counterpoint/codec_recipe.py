@@ -49,7 +49,9 @@ class CodecRecipe(Config):
     train: TrainConfig = TrainConfig()
 
 
-def run_codec_recipe(path: Path, changes: Sequence[str], out: Path, device: str = "auto", console: Console | None = None) -> Outcome:
+def run_codec_recipe(
+    path: Path, changes: Sequence[str], out: Path, device: str = "auto", console: Console | None = None
+) -> Outcome:
     """Fit, then train, the codec of the recipe at `path` into the folder `out`; the same call goes on where it stopped."""
     recipe = settings.load(CodecRecipe, path, changes)
     place = parallel.place(device)
@@ -61,7 +63,9 @@ def run_codec_recipe(path: Path, changes: Sequence[str], out: Path, device: str 
         train_data, valid_data = (AudioDataset(data.folder, split, data.crop_seconds, rate) for split in ("train", "valid"))
         system = SpectralTraining(codec, recipe.objective)
         export = partial(_export, recipe, out)
-        return train(system, train_data, valid_data, recipe.optim, recipe.train, out / "train", place, export=export, console=console)
+        return train(
+            system, train_data, valid_data, recipe.optim, recipe.train, out / "train", place, export=export, console=console
+        )
 
 
 def _begin(recipe: CodecRecipe, out: Path) -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import mido
 import numpy as np
@@ -27,8 +28,8 @@ _FASTEST = 20_000  # microseconds in a quarter note; what is faster is no tempo
 _LONGEST_SECONDS = 4 * 3600
 _TEMPO_TOLERANCE = 2  # microseconds in a quarter note: rounding, not rubato
 
-Timed = tuple[int, mido.Message | mido.MetaMessage]
-"""An event and the tick it happens at."""
+Timed = tuple[int, Any]
+"""A tick and the mido message that happens there (Any, since mido makes its attributes up at run time)."""
 
 
 def write(score: Score, path: Path) -> None:
@@ -239,7 +240,7 @@ def _decode(text: str) -> str:
     return text.encode("latin1", errors="replace").decode("utf-8", errors="replace").strip()
 
 
-def _press(message: mido.Message, tick: int, waiting: deque[tuple[int, int]], player: _Player) -> None:
+def _press(message: Any, tick: int, waiting: deque[tuple[int, int]], player: _Player) -> None:
     """A key goes down, or comes up and ends the note that has sounded longest."""
     if message.type == "note_on" and message.velocity > 0:
         waiting.append((tick, message.velocity))

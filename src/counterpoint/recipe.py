@@ -1,4 +1,4 @@
-"""A recipe is a whole run on one page: what is trained, on which data, how optimised, how long.  This file turns it into `train`.
+"""A recipe is a whole run on one page: what is trained, on which data, how optimised, how long.  Here it becomes a `train`.
 
     name = "jasco-tiny"
     codec = "spectral-tiny"
@@ -127,7 +127,7 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
 
 def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
     config, data = recipe.codec, recipe.data
-    clips = [AudioDataset(data.folder, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid")]
+    clips, held_out = (AudioDataset(data.folder, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
     if not (out / checkpoint.CONFIG).is_file():
         few = AudioDataset(data.folder, "train", data.crop_seconds, config.sample_rate, most=data.fit_clips)
         parallel.only_rank0(place, lambda: _export_codec(fit(few, config, recipe.train.seed), out))
@@ -141,8 +141,8 @@ def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console 
         _export_codec(system.codec, out)
 
     system = SpectralTraining(codec, recipe.objective)
-    samples = partial(render_codec, recipe.samples, clips[1])
-    return train(system, *clips, recipe.optim, recipe.train, out / "train", place, samples, export, console)
+    samples = partial(render_codec, recipe.samples, held_out)
+    return train(system, clips, held_out, recipe.optim, recipe.train, out / "train", place, samples, export, console)
 
 
 def _note(recipe: Config, out: Path) -> None:

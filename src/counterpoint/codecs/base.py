@@ -49,7 +49,7 @@ class Codec(nn.Module, abc.ABC):
     def chunked_decode(
         self, frames: Float[Tensor, "b t d"], chunk_frames: int = 500, overlap: int = 8, samples: int | None = None
     ) -> Float[Tensor, "b c n"]:
-        """Audio decoded `chunk_frames` at a time in constant memory; chunks share `overlap` frames and are cross-faded there."""
+        """Audio decoded `chunk_frames` at a time; chunks share `overlap` frames and are cross-faded there."""
         if not 0 < overlap < chunk_frames:
             raise ValueError(f"The overlap of {overlap} frames must lie between 1 and the chunk of {chunk_frames} frames.")
         total = frames.shape[1] * self.hop

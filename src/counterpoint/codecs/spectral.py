@@ -24,6 +24,7 @@ from counterpoint.types import Spec
 
 _KMEANS_FRAMES = 60_000  # that the codebooks start from
 
+
 class SpectralConfig(Config):
     """Settings of the spectral codec; the defaults are those of `spectral-tiny`."""
 
@@ -132,7 +133,7 @@ class Spectral(Codec):
         """Weighted compressed bands of `stack` STFT frames side by side."""
         config = self.config
         if audio.ndim != 3 or audio.shape[1] != 1 or audio.shape[2] == 0:
-            raise ValueError(f"The codec wants mono audio of shape (batch, 1, samples), not {tuple(audio.shape)}; mix to one channel.")
+            raise ValueError(f"The codec wants mono audio, (batch, 1, samples), not {tuple(audio.shape)}; mix to one channel.")
         magnitude = stft(audio[:, 0].float(), config.size, config.hop).abs()
         pooled = magnitude.square() @ (self.bands / self.bands.sum(1, keepdim=True)).T  # b j m
         compressed = (pooled + config.floor**2) ** (config.power / 2) * self.weight

@@ -97,7 +97,9 @@ def mel_filters(bands: int, size: int, sample_rate: int) -> Float[Tensor, "m f"]
     return filters / filters.sum(1, keepdim=True)
 
 
-def log_mel_distance(made: Float[Tensor, "b t f"], real: Float[Tensor, "b t f"], filters: Float[Tensor, "m f"]) -> Float[Tensor, "b"]:
+def log_mel_distance(
+    made: Float[Tensor, "b t f"], real: Float[Tensor, "b t f"], filters: Float[Tensor, "m f"]
+) -> Float[Tensor, "b"]:
     """Mean absolute difference in dB of mel magnitudes, floored 80 dB below each real clip's loudest band."""
     made_mel, real_mel = made @ filters.T, real @ filters.T
     floor = real_mel.amax(dim=(1, 2), keepdim=True) * 1e-4

@@ -52,7 +52,7 @@ class SpectralTraining(Trainable):
 
     def objectives(self, batch: Batch) -> list[Objective]:
         if batch.audio is None:
-            raise ValueError("A codec learns from audio, and this batch has none; give a folder of clips, not of cached frames.")
+            raise ValueError("A codec learns from audio, and this batch has none; give a folder of clips, not cached frames.")
         codec, gens = self.codec, rng.generators([rng.mix(seed, 1) for seed in batch.seeds])
         with torch.no_grad(), torch.autocast(batch.audio.device.type, enabled=False):
             audio = augment(batch.audio, codec.sample_rate, gens) if self.training and self.config.augment else batch.audio

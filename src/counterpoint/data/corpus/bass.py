@@ -17,7 +17,7 @@ BASSES: dict[str, BY_METRE] = {
     "funk": {"4/4": "R--R..o.R-.5.7o.R--R..o.R.7.5.a."},
     "slap octaves": {"4/4": "R..o..R.R.o..o.."},
     "bossa": {"4/4": "R-----5-5-----R-", "6/8": "R---R-5---5-"},
-    "boogie": {"4/4": "R-3-5-6-o-6-5-3-R-R-3-3-5-5-6-5-", "6/8": "R-3-5-6-5-3-"},
+    "boogie": {"4/4": "R-R-3-5-6-6-5-3-R-R-5-R-6-R-5-R-", "6/8": "R-3-5-6-5-3-"},
     "shuffle roots": {"4/4": "R-R-5-R-R-R-5-a-", "6/8": "R---R-5---R-"},
     "reggae": {"4/4": "R-..R-3-5---..R.", "6/8": "R---3-5---.."},
     "reggae walk": {"4/4": "R---R-5-..5-3-R.", "6/8": "R---3-5---R-"},
@@ -41,6 +41,7 @@ BASSES: dict[str, BY_METRE] = {
 }
 _LOW, _HIGH = 28, 45
 _LOUD = {"R": 1.0, "o": 0.9}
+"""How much the root stands out; the other degrees have 0.74."""
 
 
 def play_bass(sheet: Sheet, rng: Generator) -> list[Event]:
@@ -58,7 +59,7 @@ def play_bass(sheet: Sheet, rng: Generator) -> list[Event]:
         following = sheet.harmony.at(slot.end).chord or slot.chord
         pitch = _degree(slot.chord, hit.sign, following, sheet)
         length = min(hit.length, slot.end - hit.beat)
-        events.append(Event(hit.beat, length, pitch, 0.86 * _LOUD.get(hit.sign, 0.85)))
+        events.append(Event(hit.beat, length, pitch, 0.86 * _LOUD.get(hit.sign, 0.74)))
     return events
 
 
@@ -96,7 +97,7 @@ def _degree(chord: Chord, sign: str, following: Chord, sheet: Sheet) -> int:
     third = steps[1]
     fifth = next((step for step in steps if step in (6, 7, 8)), 7)
     seventh = next((step for step in steps if step in (9, 10, 11)), 10)
-    step = {"3": third, "5": fifth, "6": 9, "7": seventh}[sign]
+    step = {"3": third, "5": fifth, "6": 9 if third == 4 else 10, "7": seventh}[sign]
     pitch = _LOW + (chord.root - _LOW) % 12 + step
     return pitch - 12 if pitch > _HIGH + 2 and pitch - 12 >= _LOW else pitch
 
@@ -104,21 +105,32 @@ def _degree(chord: Chord, sign: str, following: Chord, sheet: Sheet) -> int:
 def _walk(sheet: Sheet, rng: Generator) -> list[Event]:
     """A note on every beat: roots on changes, chord and scale tones between, a leading tone before the next change."""
     events: list[Event] = []
-    pitch = 0
-    for slot in sheet.harmony.slots:
+    pitch = 36
+    for slot in _barwise(sheet):
+        assert slot.chord is not None
         count = max(1, round(slot.end - slot.start))
-        if slot.chord is None:
-            continue
-        pitch = _near(slot.chord.root if slot.chord.bass is None else slot.chord.bass, pitch or 36)
+        pitch = _near(slot.chord.root if slot.chord.bass is None else slot.chord.bass, pitch)
         for index in range(count):
             if index:
                 pitch = _step(slot, pitch, index, count, sheet, rng)
             beat = slot.start + index
-            level = 0.92 if index == 0 else 0.8
-            events.append(Event(beat, min(0.95, slot.end - beat), pitch, level))
+            events.append(Event(beat, min(0.95, slot.end - beat), pitch, 0.92 if index == 0 else 0.74))
             if rng.random() < 0.08 and beat + 1 < slot.end:  # a skipped eighth
                 events.append(Event(beat + 0.5, 0.4, pitch, 0.6))
     return events
+
+
+def _barwise(sheet: Sheet) -> list[Slot]:
+    """The chords that sound, cut at bar lines so that every bar sets out from a root."""
+    bar = sheet.metre.beats
+    pieces: list[Slot] = []
+    for slot in sheet.harmony.slots:
+        start = slot.start
+        while slot.chord is not None and start < slot.end - 1e-6:
+            end = min(slot.end, (start // bar + 1) * bar)
+            pieces.append(Slot(start, end, slot.chord))
+            start = end
+    return pieces
 
 
 def _near(pitch_class: int, pitch: int) -> int:

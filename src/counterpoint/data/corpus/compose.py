@@ -22,7 +22,7 @@ _PLAYERS: dict[str, Callable[[Sheet, Generator], list[Event]]] = {
     "pad": play_pad,
     "drums": play_drums,
 }
-_GAINS = {"melody": 1.0, "bass": 0.8, "comp": 0.42, "pad": 0.25, "drums": 0.7}
+_GAINS = {"melody": 1.0, "bass": 0.5, "comp": 0.52, "pad": 0.3, "drums": 0.7}
 _PANS = {"melody": 0.0, "bass": 0.0, "comp": 0.35, "pad": -0.3, "drums": 0.0}
 _DRUM_SECONDS = 0.1
 _DEVIATION = 0.009
@@ -107,7 +107,7 @@ def _metric(beat: float, sheet: Sheet) -> float:
     if phase < 1e-6:
         return 1.0
     if sheet.metre.denominator == 8:
-        return 0.68
+        return 0.62
     return 0.86 if abs(phase - 0.5) < 1e-6 else 0.76
 
 

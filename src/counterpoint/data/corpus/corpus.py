@@ -9,10 +9,12 @@
 Clip i depends on the corpus' seed and i alone: same bytes whatever the number of workers, and whatever was there before.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -126,7 +128,9 @@ def _claim(out: Path, corpus: Corpus, hours: float) -> None:
             differences = ", ".join(f"{name} {found.get(name)!r} instead of {wanted[name]!r}" for name in different)
             raise ValueError(f"{out} holds a corpus with {differences}; choose another folder or the same settings.")
         if found.get("hours", 0) > hours:
-            raise ValueError(f"{out} holds a corpus of {found['hours']} hours; ask for as many or more, or choose another folder.")
+            raise ValueError(
+                f"{out} holds a corpus of {found['hours']} hours; ask for as many or more, or choose another folder."
+            )
     elif out.is_dir() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty and holds no corpus; choose a new or empty folder.")
     _write_text(file, json.dumps({"hours": hours, **wanted}, indent=2) + "\n")
@@ -160,12 +164,26 @@ def _make_all(out: Path, corpus: Corpus, soundfont: Path | None, missing: list[i
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(1, len(chunks))), spawn, _start_worker, (out, corpus, soundfont)) as pool:
         try:
-            for future in as_completed([pool.submit(_work, chunk) for chunk in chunks]):
+            with _without_interrupts():  # Ctrl-C is the parent's: workers, which inherit this, finish their chunk
+                futures = [pool.submit(_work, chunk) for chunk in chunks]
+            for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
             raise ValueError("A worker was ended from outside (out of memory?); call again with fewer workers.") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where nothing is interrupted anyway
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 class _Renderer:
@@ -185,7 +203,6 @@ _worker: tuple[Path, Corpus, _Renderer] | None = None
 
 def _start_worker(out: Path, corpus: Corpus, soundfont: Path | None) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: workers finish their chunk
     torch.set_num_threads(1)
     _worker = (out, corpus, _Renderer(corpus, soundfont))
 

@@ -73,7 +73,7 @@ GROOVES: dict[str, dict[str, BY_METRE]] = {
     },
     "waltz light": {"kick": {"3/4": "x..........."}, "tambourine": {"3/4": "....x...x..."}},
     "cinematic": _four(kick="X.......x.......", **{"floor tom": "X...x...X...x.x."}, crash="................"),
-    "cinematic toms": _four(kick="X..........x....", **{"floor tom": "X...x.xxX...x...", "low tom": "..x...........xx"}),
+    "cinematic toms": _four(kick="X.......x.......", **{"floor tom": "X...X.xxX...X.x.", "low tom": "..x...........xx"}),
     "folk": _four(kick="X.......X.......", tambourine="....X.......X...", shaker="x.x.x.x.x.x.x.x."),
     "folk shaker": _four(kick="x...x...x...x...", shaker="X.x.X.x.X.x.X.x."),
     "metal": _four(kick="X.xxX.xxX.xxX.xx", snare="....X.......X...", crash="X...............", hat="X...X...X...X..."),

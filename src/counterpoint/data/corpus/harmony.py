@@ -131,10 +131,10 @@ def scale(chord: Chord | None, key: Key, kind: str = "diatonic") -> tuple[int, .
 def voice(chord: Chord, previous: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
     """Close-position pitches, lowest first, within [low, high]: the inversion nearest to the previous voicing.
 
-    Ninth chords leave out the fifth.  Small intervals are kept out of the depths, where they are mud.
+    Sevenths and ninths leave out the perfect fifth, which the bass implies.  Small intervals are kept out of the depths, where they are mud.
     """
     classes = chord.pitch_classes
-    if len(classes) == 5:
+    if len(classes) == 5 or chord.quality in ("maj7", "min7", "7"):
         classes = classes[:2] + classes[3:]
     centre = (low + high) / 2
     best, best_cost = tuple[int, ...](), float("inf")

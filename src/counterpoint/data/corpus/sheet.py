@@ -159,7 +159,7 @@ def _tempo(style: Style, mood: str, metre: Metre, rng: Generator) -> float:
     low, high = style.tempo
     place = 0.5 * rng.random() + 0.5 * min(1.0, max(0.0, MOODS[mood].tempo + 0.5 * (rng.random() - 0.5)))
     # A dotted quarter is felt more slowly than a quarter.
-    return float(round((low + (high - low) * place) * (0.66 if metre.denominator == 8 else 1.0)))
+    return float(round((low + (high - low) * place) * (0.8 if metre.denominator == 8 else 1.0)))
 
 
 def _progressions(style: Style, key: Key) -> tuple[str, ...]:
@@ -208,7 +208,7 @@ def _harmonise(
             for index, chord in enumerate(chords):
                 start = bar * metre.beats + index * length
                 slots.append(Slot(start, start + length, chord))
-    if rng.random() < 0.5 and bars > 2:
+    if rng.random() < 0.75 and bars > 2:
         home = roman("I" if key.mode == "major" else "i", key)
         last = float((bars - 1) * metre.beats)
         slots = [slot for slot in slots if slot.start < last] + [Slot(last, last + metre.beats, home)]

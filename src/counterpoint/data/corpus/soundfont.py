@@ -157,6 +157,7 @@ def _library() -> ModuleType:
     silence = fluidsynth.cfunc(
         "fluid_set_log_function", c_void_p, ("level", c_int, 1), ("function", c_void_p, 1), ("data", c_void_p, 1)
     )
+    assert silence is not None, "part of every FluidSynth since 1.0"
     for level in (1, 2):  # errors and warnings: lending a font and taking it back is none of the user's business
         silence(level, None, None)
     return fluidsynth

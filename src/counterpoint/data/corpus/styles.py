@@ -143,7 +143,7 @@ STYLES: dict[str, Style] = {
             major=(
                 "Imaj7 vi7 ii7 V7",
                 "Imaj7.vi7 ii7.V7 Imaj7.vi7 ii7.V7",
-                "I6 I7/3 IV6 V7",
+                "I6 I7 IV6 V7",
                 "ii7 V7 Imaj7 Imaj7",
                 "I6 VI7 II7 V7",
             ),
@@ -326,8 +326,8 @@ STYLES: dict[str, Style] = {
         Style(
             name="waltz",
             tempo=(96, 168),
-            major=("I V7 V7 I", "I I V7 I", "I IV V7 I", "I vi ii V7", "I ii7 V7 I", "I V/7 vi III7 IV I V7 I"),
-            minor=("i V7 V7 i", "i iv V7 i", "i i iv V7", "i iiø7 V7 i", "i VI iiø7 V7"),
+            major=("I I V7 I", "I IV V7 I", "I IV I V7", "I vi ii V7", "I ii7 V7 I", "I V/7 vi III7 IV I V7 I"),
+            minor=("i i V7 i", "i iv V7 i", "i i iv V7", "i iiø7 V7 i", "i VI iiø7 V7"),
             grooves=("waltz", "waltz light"),
             basses=("waltz",),
             comps=("oom-pah-pah", "waltz arpeggio"),
@@ -347,8 +347,8 @@ STYLES: dict[str, Style] = {
         Style(
             name="classical piano",
             tempo=(76, 126),
-            major=("I V7 I V7", "I IV V7 I", "I vi ii6 V7", "I V7/7 I/3 IV.V7", "I ii7.V7 I V7", "I vi IV V7"),
-            minor=("i V7 i V7", "i iv V7 i", "i iiø7 V7 i", "i VI iv V7", "i V7 i iv.V7"),
+            major=("I I V7 I", "I IV V7 I", "I IV I V7", "I vi ii6 V7", "I V7/7 I IV.V7", "I ii7.V7 I V7", "I vi IV V7"),
+            minor=("i i V7 i", "i iv V7 i", "i iiø7 V7 i", "i VI iv V7", "i iv i iv.V7"),
             grooves=("none",),
             basses=("left hand", "slow roots"),
             comps=("alberti", "alberti", "piano arpeggio", "piano chords"),
@@ -422,8 +422,8 @@ STYLES: dict[str, Style] = {
         Style(
             name="latin",
             tempo=(92, 124),
-            major=("I IV V IV", "I IV V7 I", "I V7 V7 I", "ii7 V7 I6 I6", "I vi ii7 V7"),
-            minor=("i iv V7 i", "i V7 V7 i", "i VII VI V7", "i iv i V7"),
+            major=("I IV V IV", "I IV V7 I", "I I IV V7", "ii7 V7 I6 I6", "I vi ii7 V7"),
+            minor=("i iv V7 i", "i i iv V7", "i VII VI V7", "i iv i V7"),
             grooves=("son", "cha-cha", "songo"),
             basses=("tumbao", "tumbao", "cha-cha"),
             comps=("montuno", "montuno", "latin strum"),
