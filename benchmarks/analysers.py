@@ -173,11 +173,13 @@ def tempo_matches(estimate: float, truth: float, tolerance: float = 0.05, octave
 def key(sound: Sound, profile: str = "albrecht") -> Key:
     """The key whose profile correlates best with the harmonic part's chroma."""
     chroma = np.sqrt(sound.harmonic_semitones[:72]).sum(1).reshape(6, 12).sum(0)
+    chroma = chroma - chroma.mean()
     scores = {}
     for mode, weights in zip(("major", "minor"), PROFILES[profile], strict=True):
+        centred = _unit(np.asarray(weights) - np.mean(weights))
         for tonic in range(12):
-            scores[tonic, mode] = float(np.corrcoef(np.roll(weights, tonic), chroma)[0, 1])
-    tonic, mode = max(scores, key=lambda k: scores[k])
+            scores[tonic, mode] = float(np.roll(centred, tonic) @ _unit(chroma))
+    tonic, mode = max(scores, key=lambda name: scores[name])
     return Key(tonic, mode)
 
 
