@@ -277,14 +277,18 @@ def chroma_cosine(score: Score, sound: Sound) -> float:
 
 def onsets(sound: Sound) -> Array:
     """Times in seconds at which librosa hears something begin."""
-    strength = sound.onset_strength
-    return librosa.onset.onset_detect(onset_envelope=strength, sr=RATE, hop_length=HOP, units="time", delta=0.05, wait=4)
+    return _peaks(sound.onset_strength)
 
 
 def drum_onsets(sound: Sound) -> Array:
     """The same for the struck part alone."""
-    strength = librosa.onset.onset_strength(y=sound.percussive, sr=RATE, hop_length=HOP, lag=2, max_size=3)
-    return librosa.onset.onset_detect(onset_envelope=strength, sr=RATE, hop_length=HOP, units="time", delta=0.05, wait=4)
+    return _peaks(librosa.onset.onset_strength(y=sound.percussive, sr=RATE, hop_length=HOP, lag=2, max_size=3))
+
+
+def _peaks(strength: Array) -> Array:
+    """Peaks of the square root, so that a loud kick does not hide the notes beside it."""
+    envelope = np.sqrt(np.maximum(strength, 0))
+    return librosa.onset.onset_detect(onset_envelope=envelope, sr=RATE, hop_length=HOP, units="time", delta=0.08, wait=4)
 
 
 def planned_onsets(score: Score, role: str | None = None, merge: float = 0.03) -> Array:

@@ -28,7 +28,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     codec = load_codec(options.codec)
     assert isinstance(codec, Spectral)
-    data = AudioDataset(options.corpus, options.split, 10.0, codec.sample_rate)
+    data = AudioDataset([options.corpus], options.split, 10.0, codec.sample_rate)
     items = [data.item(i, seed=0).audio for i in range(min(options.clips, len(data)))]
     audio = torch.stack([item for item in items if item is not None])
     with torch.no_grad():

@@ -49,6 +49,12 @@ class Means(Codec):
     def from_tokens(self, tokens: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def frame_state(self) -> dict[str, Tensor]:
+        return {"scale": self.get_buffer("scale")}
+
+    def token_state(self) -> dict[str, Tensor]:
+        return {}
+
 
 def paint(score: Score, rate: float, frames: int) -> Roll:
     grid = np.arange(frames)[:, None] + np.zeros((1, 5))

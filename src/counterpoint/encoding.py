@@ -11,7 +11,7 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -83,7 +83,8 @@ def describe(rows: Sequence[Row], codec: Codec, paint: Painter | None) -> CacheI
     roll = None if score is None or paint is None else paint(score, codec.spec.rate, frames)
     names = "\n".join(f"{row.id} {row.split}" for row in rows)
     return CacheInfo(
-        codec=digest(codec),
+        codec=digest(codec.frame_state()),
+        codebooks=digest(codec.token_state()),
         spec=codec.spec,
         sample_rate=codec.sample_rate,
         channels=codec.channels,
@@ -94,10 +95,10 @@ def describe(rows: Sequence[Row], codec: Codec, paint: Painter | None) -> CacheI
     )
 
 
-def digest(codec: Codec) -> str:
-    """The SHA-256 of a codec's weights, with their names and shapes."""
+def digest(state: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of tensors, with their names and shapes."""
     sha = hashlib.sha256()
-    for name, tensor in sorted(codec.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         sha.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
@@ -114,7 +115,7 @@ def _score(row: Row) -> Score | None:
 
 def _same_or_refuse(info: CacheInfo, folder: Path) -> None:
     found = CacheInfo.read(folder / "info.json")
-    if found.codec != info.codec:
+    if (found.codec, found.codebooks) != (info.codec, info.codebooks):
         raise ValueError(f"{folder} was made by another codec; encode into another folder, or delete it first.")
     if found != info:
         raise ValueError(f"{folder} was made from other clips; encode into another folder, or delete it first.")

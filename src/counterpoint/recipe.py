@@ -70,7 +70,7 @@ class Recipe(Config):
 class ClipsConfig(Config):
     """Clips of audio, in random crops."""
 
-    folder: Path
+    folders: tuple[Path, ...]
     crop_seconds: float = Field(default=2.56, gt=0)
     fit_clips: int = Field(default=2000, ge=1)
     """Crops that the closed form is fitted on."""
@@ -127,9 +127,9 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
 
 def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
     config, data = recipe.codec, recipe.data
-    clips, held_out = (AudioDataset(data.folder, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
+    clips, held_out = (AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
     if not (out / checkpoint.CONFIG).is_file():
-        few = AudioDataset(data.folder, "train", data.crop_seconds, config.sample_rate, most=data.fit_clips)
+        few = AudioDataset(data.folders, "train", data.crop_seconds, config.sample_rate, most=data.fit_clips)
         parallel.only_rank0(place, lambda: _export_codec(fit(few, config, recipe.train.seed), out))
     codec = checkpoint.load_codec(out)
     if not isinstance(codec, Spectral) or codec.config != config:
@@ -163,7 +163,7 @@ def build(recipe: Recipe) -> _Parts:
     frames = info.spec.frames(data.crop_seconds)
     train_data, valid_data = (LatentDataset(data.folder, split, frames) for split in ("train", "valid"))
     codec = checkpoint.load_codec(recipe.codec)
-    if digest(codec) != info.codec:
+    if digest(codec.frame_state()) != info.codec:
         raise ValueError(f"{data.folder} was encoded by another codec than {recipe.codec!r}; name that one, or encode again.")
     config = recipe.system
     if not config.words.vocabulary:

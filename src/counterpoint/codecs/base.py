@@ -46,6 +46,14 @@ class Codec(nn.Module, abc.ABC):
     def from_tokens(self, tokens: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
         """Frames from the tokens of any number of leading codebooks."""
 
+    @abc.abstractmethod
+    def frame_state(self) -> dict[str, Tensor]:
+        """The tensors that `encode` depends on: frames cached once stay valid as long as these stay as they are."""
+
+    @abc.abstractmethod
+    def token_state(self) -> dict[str, Tensor]:
+        """The tensors that tokens depend on beside those of the frames."""
+
     def chunked_decode(
         self, frames: Float[Tensor, "b t d"], chunk_frames: int = 500, overlap: int = 8, samples: int | None = None
     ) -> Float[Tensor, "b c n"]:

@@ -129,6 +129,13 @@ class Spectral(Codec):
     def from_tokens(self, tokens: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
         return (self.quantizer.decode(tokens) - self.mean) / self.scale
 
+    def frame_state(self) -> dict[str, Tensor]:
+        kept = self.config.dim
+        return {"centre": self.centre, "basis": self.basis[:, :kept], "mean": self.mean, "scale": self.scale}
+
+    def token_state(self) -> dict[str, Tensor]:
+        return self.quantizer.state_dict()
+
     def features(self, audio: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t e"]:
         """Weighted compressed bands of `stack` STFT frames side by side."""
         config = self.config

@@ -1,5 +1,6 @@
 """Audio crops from a folder of clips: what codecs learn from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +22,15 @@ def rows_of(folder: Path, split: str) -> list[Row]:
 
 
 class AudioDataset:
-    """A random crop of `crop_seconds` of each clip of a split, at `sample_rate` with `channels`; short clips end in silence.
+    """A random crop of `crop_seconds` of each clip of a split of some folders, at `sample_rate` with `channels`; short clips end in silence.
 
     `most` leaves only so many clips, spread over the split.
     """
 
     def __init__(
-        self, folder: Path, split: str, crop_seconds: float, sample_rate: int, channels: int = 1, most: int | None = None
+        self, folders: Sequence[Path], split: str, crop_seconds: float, sample_rate: int, channels: int = 1, most: int | None = None
     ):
-        rows = rows_of(folder, split)
+        rows = [row for folder in folders for row in rows_of(folder, split)]
         self.rows = rows if most is None else rows[:: -(-len(rows) // most)]
         self.crop_seconds = crop_seconds
         self.sample_rate = sample_rate

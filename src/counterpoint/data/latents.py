@@ -21,9 +21,11 @@ from counterpoint.types import Roll, Spec
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """What a cache was made from: the codec by the SHA-256 of its weights, the corpus by that of its clips' names."""
+    """What a cache was made from: the codec by the SHA-256 of what its frames follow from, and of what its tokens follow from
+    beside that; the corpus by that of its clips' names.  A decoder that learns on leaves a cache valid."""
 
     codec: str
+    codebooks: str
     spec: Spec
     sample_rate: int
     channels: int

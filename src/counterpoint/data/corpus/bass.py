@@ -114,7 +114,7 @@ def _walk(sheet: Sheet, rng: Generator) -> list[Event]:
             if index:
                 pitch = _step(slot, pitch, index, count, sheet, rng)
             beat = slot.start + index
-            events.append(Event(beat, min(0.95, slot.end - beat), pitch, 0.92 if index == 0 else 0.74))
+            events.append(Event(beat, min(0.95, slot.end - beat), pitch, 0.92 if index == 0 else 0.66))
             if rng.random() < 0.08 and beat + 1 < slot.end:  # a skipped eighth
                 events.append(Event(beat + 0.5, 0.4, pitch, 0.6))
     return events
@@ -143,7 +143,7 @@ def _step(slot: Slot, pitch: int, index: int, count: int, sheet: Sheet, rng: Gen
     assert slot.chord is not None
     following = sheet.harmony.at(slot.end).chord or slot.chord
     target = _near(following.root, pitch)
-    if count == 4 and index == 2 and rng.random() < 0.6:
+    if index == count // 2 and rng.random() < 0.7:  # the root once more in the middle
         return _near(slot.chord.root, pitch)
     if index == count - 1 and count > 1:  # lead into the next root by a semitone, or by this chord's fifth
         return target + (1 if pitch > target else -1) if rng.random() < 0.5 else _near((slot.chord.root + 7) % 12, pitch)

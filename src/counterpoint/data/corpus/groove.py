@@ -11,7 +11,7 @@ from counterpoint.data.corpus.sheet import Sheet, pick
 KIT = {
     "kick": 36, "snare": 38, "rim": 37, "clap": 39, "hat": 42, "pedal": 44, "open": 46, "ride": 51, "bell": 53, "crash": 49,
     "low tom": 45, "mid tom": 47, "high tom": 50, "floor tom": 41, "shaker": 70, "tambourine": 54, "conga": 63, "low conga": 64,
-    "mute conga": 62, "cowbell": 56, "claves": 75, "bongo": 60, "low bongo": 61, "side": 37, "woodblock": 76,
+    "mute conga": 62, "cowbell": 56, "claves": 75, "bongo": 60, "low bongo": 61, "side": 37, "woodblock": 76, "timbale": 65,
 }  # fmt: skip
 _LEVELS = {"X": 1.0, "x": 0.78, "o": 0.4}
 _QUIET = {"hat": 0.75, "pedal": 0.6, "open": 0.75, "ride": 0.75, "shaker": 0.7, "tambourine": 0.65, "claves": 0.7, "crash": 0.8}
@@ -26,8 +26,18 @@ def _four(**lines: str) -> dict[str, BY_METRE]:
 GROOVES: dict[str, dict[str, BY_METRE]] = {
     "none": {},
     "pop": _four(kick="X.......X.x.....", snare="....X.......X...", hat="x.x.x.x.x.x.x.x."),
-    "four-floor pop": _four(kick="X...X...X...X...", snare="....X.......X...", hat="x.x.x.x.x.x.x.x.", tambourine="....x.......x..."),
-    "half-time": _four(kick="X.....x.........", snare="........X.......", hat="x...x...x...x...", tambourine="....o.......o..."),
+    "four-floor pop": _four(
+        kick="X...X...X...X...",
+        snare="....X.......X...",
+        hat="x.x.x.x.x.x.x.x.",
+        tambourine="....x.......x...",
+    ),
+    "half-time": _four(
+        kick="X.....x.........",
+        snare="........X.......",
+        hat="x...x...x...x...",
+        tambourine="....o.......o...",
+    ),
     "rock": _four(kick="X.......X.x.....", snare="....X.......X...", hat="X.x.X.x.X.x.X.x."),
     "driving rock": _four(kick="X..x..x.X.x.....", snare="....X.......X..o", ride="X.x.X.x.X.x.X.x."),
     "funk": _four(kick="X.....x...x..x..", snare="....X..o.o..X..o", hat="XoxoXoxoXoxoXoxo"),
@@ -56,7 +66,13 @@ GROOVES: dict[str, dict[str, BY_METRE]] = {
     "rockers": _four(kick="X.......X.......", rim="....X.......X...", hat="X.x.X.x.X.x.X.x."),
     "steppers": _four(kick="X...X...X...X...", rim="....X.......X...", hat="X.x.X.x.X.x.X.x."),
     "house": _four(kick="X...X...X...X...", clap="....X.......X...", open="..x...x...x...x.", hat="XooxXooxXooxXoox"),
-    "deep house": _four(kick="X...X...X...X...", clap="....x.......x...", open="..x...x...x...x.", shaker="X.xoX.xoX.xoX.xo", rim=".......o......o."),
+    "deep house": _four(
+        kick="X...X...X...X...",
+        clap="....x.......x...",
+        open="..x...x...x...x.",
+        shaker="X.xoX.xoX.xoX.xo",
+        rim=".......o......o.",
+    ),
     "techno": _four(kick="X...X...X...X...", open="..x...x...x...x.", hat="XoxoXoxoXoxoXoxo", clap="....x.......x..."),
     "rolling techno": _four(kick="X...X...X...X...", open="..x...x...x...x.", rim="...x..x....x..x.", shaker="XoooXoooXoooXooo"),
     "soft pulse": _four(kick="x.......x.......", shaker="x.o.x.o.x.o.x.o."),
@@ -101,7 +117,6 @@ GROOVES: dict[str, dict[str, BY_METRE]] = {
         hat="x.x.x.x.x.x.x.x.",
     ),
 }  # fmt: skip
-KIT["timbale"] = 65
 _SIX_EIGHT = {
     "kick": "X.......x...",
     "snare": "......X.....",

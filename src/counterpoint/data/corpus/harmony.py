@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import cycle
+from itertools import cycle, pairwise
 
 from counterpoint.music import QUALITIES, Chord, Key
 
@@ -131,10 +131,11 @@ def scale(chord: Chord | None, key: Key, kind: str = "diatonic") -> tuple[int, .
 def voice(chord: Chord, previous: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
     """Close-position pitches, lowest first, within [low, high]: the inversion nearest to the previous voicing.
 
-    Sevenths and ninths leave out the perfect fifth, which the bass implies.  Small intervals are kept out of the depths, where they are mud.
+    Sevenths and ninths leave out the perfect fifth, which the bass implies.  Small intervals are kept out of the depths,
+    where they are mud.
     """
     classes = chord.pitch_classes
-    if len(classes) == 5 or chord.quality in ("maj7", "min7", "7"):
+    if len(classes) == 5 or chord.quality in ("min7", "7"):
         classes = classes[:2] + classes[3:]
     centre = (low + high) / 2
     best, best_cost = tuple[int, ...](), float("inf")
@@ -142,7 +143,7 @@ def voice(chord: Chord, previous: tuple[int, ...], low: int, high: int) -> tuple
         pitches = tuple(sorted(floor + (tone - floor) % 12 for tone in classes))
         if pitches[-1] > high + 2 or pitches in (best,):
             continue
-        gaps = [b - a for a, b in zip(pitches, pitches[1:], strict=False)]
+        gaps = [b - a for a, b in pairwise(pitches)]
         mud = 12 * (pitches[0] < 55 and gaps[0] < 3) + 3 * (gaps[0] == 1) + 3 * (gaps[-1] == 1)
         moved = _movement(pitches, previous) if previous else 0.0
         cost = moved + 0.35 * abs(sum(pitches) / len(pitches) - centre) + mud

@@ -72,7 +72,8 @@ _ARCS = ((0, 1, 3, 0), (0, 2, 4, 1), (0, -1, 2, 0), (2, 1, 4, 0), (0, 0, 3, 1), 
 _ENDINGS = ((2, 1, 0, 0), (2, 1, 0, -1), (-1, 0, 1, 0), (4, 2, 1, 0), (-2, -1, 0, 0))
 _RANGES = {
     range(0, 8): (64, 84), range(8, 16): (67, 88), range(16, 24): (62, 81), range(24, 32): (62, 81), range(32, 40): (55, 72),
-    range(40, 41): (64, 86), range(41, 43): (57, 76), range(43, 44): (40, 57), range(44, 56): (62, 81), range(56, 57): (60, 79), range(57, 59): (52, 69),
+    range(40, 41): (64, 86), range(41, 43): (57, 76), range(43, 44): (40, 57),
+    range(44, 56): (62, 81), range(56, 57): (60, 79), range(57, 59): (52, 69),
     range(59, 60): (60, 79), range(60, 61): (57, 74), range(61, 64): (60, 77), range(64, 68): (60, 79), range(68, 72): (62, 81),
     range(72, 80): (67, 88), range(80, 96): (62, 82), range(96, 128): (62, 82),
 }  # fmt: skip
@@ -111,9 +112,7 @@ def _motifs(sheet: Sheet, rng: Generator) -> tuple[Motif, Motif]:
     rhythms = RHYTHMS[sheet.style.rhythm]
     if sheet.energy < 0.25:
         rhythms = RHYTHMS["sparse"]
-    first, second = (
-        Motif(fit(pick(rhythms, rng), sheet.metre), _SHAPES[pick(tuple(_SHAPES), rng)]) for _ in range(2)
-    )
+    first, second = (Motif(fit(pick(rhythms, rng), sheet.metre), _SHAPES[pick(tuple(_SHAPES), rng)]) for _ in range(2))
     return first, second
 
 

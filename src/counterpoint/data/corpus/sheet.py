@@ -171,7 +171,9 @@ def _form(bars: int, bar_seconds: float, cycle: int, rng: Generator) -> tuple[Pa
     unit = 4 if bar_seconds < 2.6 else 2
     if cycle == 12:
         unit = 12
-    names = list(pick((("verse", "chorus"), ("chorus", "verse"), ("verse", "chorus"), ("intro", "verse"), ("chorus", "outro")), rng))
+    names = list(
+        pick((("verse", "chorus"), ("chorus", "verse"), ("verse", "chorus"), ("intro", "verse"), ("chorus", "outro")), rng)
+    )
     if bars <= unit + 1:
         names = [pick(("verse", "chorus"), rng)]
     if bars > 4 * unit:

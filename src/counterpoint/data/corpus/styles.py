@@ -5,73 +5,9 @@ the natural minor's.  Instruments are General-MIDI programs by role; names of gr
 keys of the tables in `groove`, `bass` and `comping`, rhythms of the one in `melody`.
 """
 
-from dataclasses import dataclass, field
+from counterpoint.data.corpus.style import MOODS, Mood, Style
 
-
-@dataclass(frozen=True)
-class Mood:
-    """How a mood bends the draws: odds of a major key, place in the style's tempo range, and added energy."""
-
-    major: float
-    tempo: float
-    energy: float
-
-
-MOODS: dict[str, Mood] = {
-    "happy": Mood(0.95, 0.65, 0.1),
-    "sad": Mood(0.1, 0.2, -0.2),
-    "calm": Mood(0.7, 0.15, -0.25),
-    "relaxed": Mood(0.7, 0.3, -0.15),
-    "energetic": Mood(0.55, 0.85, 0.25),
-    "uplifting": Mood(0.9, 0.6, 0.1),
-    "dark": Mood(0.03, 0.4, 0.0),
-    "dreamy": Mood(0.6, 0.3, -0.15),
-    "romantic": Mood(0.7, 0.3, -0.1),
-    "melancholic": Mood(0.12, 0.3, -0.15),
-    "epic": Mood(0.35, 0.6, 0.25),
-    "tense": Mood(0.05, 0.7, 0.1),
-    "aggressive": Mood(0.05, 0.8, 0.3),
-    "mysterious": Mood(0.1, 0.3, -0.1),
-    "nostalgic": Mood(0.6, 0.35, -0.1),
-    "playful": Mood(0.9, 0.7, 0.05),
-    "groovy": Mood(0.5, 0.5, 0.1),
-    "warm": Mood(0.8, 0.4, -0.05),
-}
-
-
-@dataclass(frozen=True)
-class Style:
-    """One style's habits.  Tempi are in quarter notes a minute; repeated entries of a tuple are more likely."""
-
-    name: str
-    tempo: tuple[int, int]
-    major: tuple[str, ...]
-    minor: tuple[str, ...]
-    grooves: tuple[str, ...]
-    basses: tuple[str, ...]
-    comps: tuple[str, ...]
-    instruments: dict[str, tuple[int, ...]]
-    moods: tuple[str, ...]
-    rhythm: str
-    """The melody's rhythms."""
-    odds: dict[str, float] = field(default_factory=dict)
-    """How likely a role plays at all; 1 where not stated."""
-    metres: tuple[str, ...] = ("4/4",)
-    major_odds: float = 0.6
-    sevenths: float = 0.0
-    """How likely plain triads become diatonic seventh chords."""
-    swing: float = 0.5
-    """Where the off-beat falls within the swung unit: 0.5 is straight, 0.67 a triplet."""
-    swing_unit: float = 1.0
-    """The unit that swings, in beats: 1 for swung eighths, 0.5 for swung sixteenths."""
-    energy: tuple[float, float] = (0.4, 0.8)
-    scale: str = "diatonic"
-    """The melody's scale: diatonic, pentatonic or blues."""
-    looseness: float = 3.0
-    """Standard deviation of human timing in milliseconds."""
-    voicing: str = "close"
-    """How the comp spells chords: close, or barre (a guitar's root, fifth, octave, tenth)."""
-
+__all__ = ["MOODS", "STYLES", "Mood", "Style"]
 
 STYLES: dict[str, Style] = {
     style.name: style
@@ -141,13 +77,19 @@ STYLES: dict[str, Style] = {
             name="swing",
             tempo=(116, 196),
             major=(
-                "Imaj7 vi7 ii7 V7",
-                "Imaj7.vi7 ii7.V7 Imaj7.vi7 ii7.V7",
-                "I6 I7 IV6 V7",
-                "ii7 V7 Imaj7 Imaj7",
-                "I6 VI7 II7 V7",
+                "I vi7 ii7 V7",
+                "Imaj7 I6 ii7 V7",
+                "I I7 IV V7",
+                "I.vi7 ii7.V7 I ii7.V7",
+                "I IV7 I V7",
+                "ii7 V7 I I6",
             ),
-            minor=("i6 iiø7.V7 i6 V7", "i7 iv7 iiø7.V7 i6", "i7 VI7 iiø7 V7", "iiø7 V7 i6 i6"),
+            minor=(
+                "i6 iiø7.V7 i V7",
+                "i iv7 V7 i",
+                "i7 i7 iiø7 V7",
+                "i iv7 i V7",
+            ),
             grooves=("swing", "swing", "swing brushes"),
             basses=("walking",),
             comps=("charleston", "freddie green", "swing stabs"),
@@ -161,20 +103,26 @@ STYLES: dict[str, Style] = {
             rhythm="swing",
             odds={"pad": 0.1},
             major_odds=0.7,
-            sevenths=1.0,
+            sevenths=0.15,
             swing=0.64,
         ),
         Style(
             name="bossa nova",
             tempo=(112, 144),
             major=(
-                "Imaj7 Imaj7 ii7 V7",
-                "Imaj7 vi7 ii7 V7",
-                "Imaj9 II7 ii7 V7",
+                "Imaj7 I6 ii7 V7",
+                "I vi7 ii7 V7",
+                "Imaj7 IVmaj7 I V7",
+                "Imaj7 II7 ii7 V7",
                 "I6 biidim7 ii7 V7",
                 "Imaj7 IVmaj7 iii7.vi7 ii7.V7",
             ),
-            minor=("i7 i7 iiø7 V7", "i9 iv7 iiø7 V7", "i6 iv6 V7 i6", "i7 VImaj7 iiø7.V7 i6"),
+            minor=(
+                "i i7 iiø7 V7",
+                "i iv7 V7 i",
+                "i6 iv6 V7 i",
+                "i7 VImaj7 iiø7.V7 i",
+            ),
             grooves=("bossa", "bossa", "bossa shaker"),
             basses=("bossa",),
             comps=("bossa guitar", "bossa guitar sparse"),
@@ -183,7 +131,7 @@ STYLES: dict[str, Style] = {
             rhythm="syncopated",
             odds={"pad": 0.3},
             major_odds=0.65,
-            sevenths=1.0,
+            sevenths=0.15,
             energy=(0.3, 0.6),
         ),
         Style(
@@ -262,7 +210,13 @@ STYLES: dict[str, Style] = {
             name="ambient",
             tempo=(60, 88),
             major=("Imaj7 IVmaj7", "I IV I V", "Imaj9 vi7 IVmaj7 I", "I Isus2 IV I", "Imaj7 iii7 IVmaj7 V"),
-            minor=("i VI", "i9 iv7 VI i", "i iv i V", "i VI iv i"),
+            minor=(
+                "i v VI i",
+                "i i VI V",
+                "i iv i V",
+                "i VI iv i",
+                "i VII VI i",
+            ),
             grooves=("soft pulse", "heartbeat"),
             basses=("pedal", "slow roots"),
             comps=("slow arpeggio", "bells", "soft pulse"),
@@ -282,8 +236,20 @@ STYLES: dict[str, Style] = {
         Style(
             name="lo-fi",
             tempo=(70, 92),
-            major=("Imaj7 vi7 ii7 V7", "Imaj7 iii7 ii7 Imaj7", "Imaj7 IVmaj7", "ii7 V7 Imaj7 I6", "I6 iii7 IVmaj7 iv6", "I IVmaj7 I V7"),
-            minor=("i7 iv7 VImaj7 V7", "i9 iv9", "i7 VImaj7 iiø7 V7", "i9 iv7 i9 V7"),
+            major=(
+                "Imaj7 vi7 ii7 V7",
+                "Imaj7 iii7 ii7 Imaj7",
+                "Imaj7 IVmaj7",
+                "ii7 V7 Imaj7 I6",
+                "I6 iii7 IVmaj7 iv6",
+                "I IVmaj7 I V7",
+            ),
+            minor=(
+                "i7 iv7 VImaj7 V7",
+                "i7 i7 iv7 V7",
+                "i7 VImaj7 iiø7 V7",
+                "i9 iv7 i7 V7",
+            ),
             grooves=("lo-fi", "lo-fi", "lo-fi sparse"),
             basses=("lo-fi", "slow roots"),
             comps=("lo-fi chords", "lazy arpeggio", "piano pulse"),
@@ -326,7 +292,14 @@ STYLES: dict[str, Style] = {
         Style(
             name="waltz",
             tempo=(96, 168),
-            major=("I I V7 I", "I IV V7 I", "I IV I V7", "I vi ii V7", "I ii7 V7 I", "I V/7 vi III7 IV I V7 I"),
+            major=(
+                "I I V7 I",
+                "I IV V7 I",
+                "I IV I V7",
+                "I vi ii V7",
+                "I ii7 V7 I",
+                "I V/7 vi IV I V7 I I",
+            ),
             minor=("i i V7 i", "i iv V7 i", "i i iv V7", "i iiø7 V7 i", "i VI iiø7 V7"),
             grooves=("waltz", "waltz light"),
             basses=("waltz",),
