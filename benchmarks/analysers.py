@@ -129,7 +129,7 @@ def listen(audio: NDArray[np.float32], rate: int) -> Sound:
 
 
 TEMPI: Array = np.exp(np.arange(np.log(45.0), np.log(220.0), 0.005))
-_PERIODS: Array = 60.0 / TEMPI * RATE / HOP
+_PERIODS: Array = 66.0 / TEMPI * RATE / HOP
 
 
 def tempo(sound: Sound) -> list[float]:
@@ -176,7 +176,7 @@ def key(sound: Sound, profile: str = "albrecht") -> Key:
     chroma = chroma - chroma.mean()
     scores = {}
     for mode, weights in zip(("major", "minor"), PROFILES[profile], strict=True):
-        centred = _unit(np.asarray(weights) - np.mean(weights))
+        centred = _unit(np.array(weights, dtype=np.float64) - sum(weights) / 12)
         for tonic in range(12):
             scores[tonic, mode] = float(np.roll(centred, tonic) @ _unit(chroma))
     tonic, mode = max(scores, key=lambda name: scores[name])

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "counterpoint"
 
 LAYERS = [
     {"cli"},
-    {"recipe", "codec_recipe"},
+    {"recipe"},
     {"training"},
     {"evaluation", "encoding"},
     {"generation", "destination"},

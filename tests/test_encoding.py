@@ -227,13 +227,13 @@ def test_unknown_splits_and_folders_are_named(cache, corpus, tmp_path):
     with pytest.raises(ValueError, match="its splits are: train, valid"):
         LatentDataset(cache, "test", 10)
     with pytest.raises(ValueError, match="its splits are: train, valid"):
-        AudioDataset(corpus, "test", 1.0, RATE)
+        AudioDataset([corpus], "test", 1.0, RATE)
     with pytest.raises(ValueError, match="not a cache"):
         LatentDataset(tmp_path, "train", 10)
 
 
 def test_audio_crops_are_true_crops(corpus):
-    dataset = AudioDataset(corpus, "train", 0.5, RATE)
+    dataset = AudioDataset([corpus], "train", 0.5, RATE)
     whole, _ = soundfile.read(corpus / "001.flac", dtype="float32")
     windows = np.lib.stride_tricks.sliding_window_view(whole, RATE // 2)
     starts = set()
@@ -248,7 +248,7 @@ def test_audio_crops_are_true_crops(corpus):
 
 
 def test_audio_crops_come_at_the_asked_rate_and_channels(corpus):
-    item = AudioDataset(corpus, "valid", 6.0, 2 * RATE, channels=2).item(0, 0)
+    item = AudioDataset([corpus], "valid", 6.0, 2 * RATE, channels=2).item(0, 0)
     assert item.audio is not None and item.audio.shape == (2, 12 * RATE)
     assert item.audio[:, : length(7)].abs().mean() > 0.05 and not item.audio[:, 2 * length(7) :].any()
     assert math.isfinite(float(item.audio.sum()))

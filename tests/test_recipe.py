@@ -89,7 +89,7 @@ CODEC = """
 name = "tiny"
 samples = 1
 codec = {{ kind = "spectral", {sizes} }}
-data = {{ folder = '{folder}', crop_seconds = 1.0 }}
+data = {{ folders = ['{folder}'], crop_seconds = 1.0 }}
 optim = {{ warmup_steps = 2 }}
 train = {{ steps = 4, batch_size = 2, log_every = 1, valid_batches = 1, save_every = 2 }}
 """

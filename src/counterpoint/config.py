@@ -62,7 +62,8 @@ def parse(kind: type[C], content: Mapping[str, Any], source: str = "settings") -
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is reported before the required one that is missing because of it.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         raise ValueError(f"{source}: {_explain(kind, first)}") from error
 
 

@@ -22,13 +22,19 @@ def rows_of(folder: Path, split: str) -> list[Row]:
 
 
 class AudioDataset:
-    """A random crop of `crop_seconds` of each clip of a split of some folders, at `sample_rate` with `channels`; short clips end in silence.
+    """A random crop of each clip of a split of some folders, at `sample_rate` with `channels`; short clips end in silence.
 
     `most` leaves only so many clips, spread over the split.
     """
 
     def __init__(
-        self, folders: Sequence[Path], split: str, crop_seconds: float, sample_rate: int, channels: int = 1, most: int | None = None
+        self,
+        folders: Sequence[Path],
+        split: str,
+        crop_seconds: float,
+        sample_rate: int,
+        channels: int = 1,
+        most: int | None = None,
     ):
         rows = [row for folder in folders for row in rows_of(folder, split)]
         self.rows = rows if most is None else rows[:: -(-len(rows) // most)]

@@ -116,7 +116,7 @@ def _strike(hit: Hit, chord: Chord, pitches: tuple[int, ...], strummed: bool) ->
     length = hit.length * 0.6 if hit.sign == "p" else hit.length
     spread = 2.0 if strummed else 0.0
     return [
-        Event(hit.beat, length, pitch, _LEVELS[hit.sign] * (1 - 0.04 * index), spread * index)
+        Event(hit.beat, length, pitch, _LEVELS[hit.sign] * (0.94 + 0.02 * index), spread * index)
         for index, pitch in enumerate(chosen)
     ]
 

@@ -74,7 +74,9 @@ GROOVES: dict[str, dict[str, BY_METRE]] = {
         rim=".......o......o.",
     ),
     "techno": _four(kick="X...X...X...X...", open="..x...x...x...x.", hat="XoxoXoxoXoxoXoxo", clap="....x.......x..."),
-    "rolling techno": _four(kick="X...X...X...X...", open="..x...x...x...x.", rim="...x..x....x..x.", shaker="XoooXoooXoooXooo"),
+    "rolling techno": _four(
+        kick="X...X...X...X...", open="..x...x...x...x.", rim="...x..x....x..x.", shaker="XoooXoooXoooXooo"
+    ),
     "soft pulse": _four(kick="x.......x.......", shaker="x.o.x.o.x.o.x.o."),
     "heartbeat": _four(kick="x.o.....x.......", rim="....o.......o..."),
     "lo-fi": _four(kick="X......x..x.....", snare="....X.......X...", hat="x.x.x.x.x.x.x.x."),
