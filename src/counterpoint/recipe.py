@@ -72,8 +72,10 @@ class ClipsConfig(Config):
 
     folders: tuple[Path, ...]
     crop_seconds: float = Field(default=2.56, gt=0)
-    fit_clips: int = Field(default=2000, ge=1)
-    """Crops that the closed form is fitted on."""
+    fit_clips: int = Field(default=600, ge=1)
+    """Crops that the closed form is fitted on, at most."""
+    fit_seconds: float = Field(default=5.0, gt=0)
+    """Length of those crops."""
 
 
 class CodecRecipe(Config):
@@ -129,7 +131,7 @@ def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console 
     config, data = recipe.codec, recipe.data
     clips, held_out = (AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
     if not (out / checkpoint.CONFIG).is_file():
-        few = AudioDataset(data.folders, "train", data.crop_seconds, config.sample_rate, most=data.fit_clips)
+        few = AudioDataset(data.folders, "train", data.fit_seconds, config.sample_rate, most=data.fit_clips)
         parallel.only_rank0(place, lambda: _export_codec(fit(few, config, recipe.train.seed), out))
     codec = checkpoint.load_codec(out)
     if not isinstance(codec, Spectral) or codec.config != config:
