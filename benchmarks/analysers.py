@@ -129,7 +129,7 @@ def listen(audio: NDArray[np.float32], rate: int) -> Sound:
 
 
 TEMPI: Array = np.exp(np.arange(np.log(45.0), np.log(220.0), 0.005))
-_PERIODS: Array = 66.0 / TEMPI * RATE / HOP
+_PERIODS: Array = 60.0 / TEMPI * RATE / HOP
 
 
 def tempo(sound: Sound) -> list[float]:

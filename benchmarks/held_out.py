@@ -139,7 +139,7 @@ def on_clips(model: Model, args: argparse.Namespace) -> dict:
     others = scores[1:] + scores[:1]
     reals = [clip.audio for clip in held]
     rows: dict[str, dict[str, dict[str, float]]] = {}
-    reference: list[np.ndarray] = []
+    reference = [spectra.log_mel(real, rate)[:, ::6] for real in reals]
     with ProcessPoolExecutor(args.workers) as pool:
         for name in args.systems:
             started = perf_counter()
@@ -147,7 +147,6 @@ def on_clips(model: Model, args: argparse.Namespace) -> dict:
             seconds = perf_counter() - started
             judged = list(pool.map(judge_clip, made, reals, [rate] * len(held), scores, others, chunksize=4))
             mels = [clip.mel for clip in judged]
-            reference = reference or mels
             rows[name] = summarise([clip.own for clip in judged])
             distance = spectra.frechet_log_mel(mels, reference)
             rows[name]["frechet"] = {"mean": distance, "low": distance, "high": distance, "n": len(mels)}

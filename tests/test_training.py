@@ -1,5 +1,6 @@
 """The loop's promises: it learns, it resumes exactly after SIGKILL, it never keeps broken gradients, it stops on request."""
 
+import itertools
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
@@ -15,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from counterpoint import rng
+from counterpoint import rng, training
 from counterpoint.data.base import Item
 from counterpoint.data.loader import Loader, collate
 from counterpoint.optim import OptimConfig
@@ -124,7 +126,7 @@ def start(out: Path) -> subprocess.Popen:
 
 
 def wait_for(out: Path, step: int, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 150  # a busy machine takes long to import torch
     while time.monotonic() < end and process.poll() is None:
         if (out / "log.jsonl").exists() and len((out / "log.jsonl").read_text().splitlines()) >= step:
             return
@@ -138,8 +140,10 @@ def test_killed_and_resumed_is_never_killed(tmp_path):
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     go(straight, CONFIG.model_copy(update={"steps": 200}))
     process = start(broken)
-    wait_for(broken, 60, process)
-    process.send_signal(signal.SIGKILL)
+    try:
+        wait_for(broken, 60, process)
+    finally:
+        process.kill()
     assert process.wait() == -signal.SIGKILL
     assert 0 < state(broken)["step"] < 200
     go(broken, CONFIG.model_copy(update={"steps": 200}))
@@ -280,18 +284,24 @@ def test_two_processes_are_one_with_their_batches_side_by_side(tmp_path):
     command = [sys.executable, "-c", TOGETHER.format(tests=str(Path(__file__).parent)), str(tmp_path / "two")]
     ours = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     both = [subprocess.Popen(command, env={**os.environ, **ours, "RANK": str(rank)}) for rank in range(2)]
-    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    try:
+        assert [process.wait(timeout=150) for process in both] == [0, 0]
+    finally:
+        for process in both:
+            process.kill()
     assert close(tmp_path / "one", tmp_path / "two")
     one, two = ([line["loss"] for line in log(tmp_path / name) if "loss" in line] for name in ("one", "two"))
     assert one == pytest.approx(two, rel=1e-4)
 
 
-def test_minutes_end_a_run_and_the_schedule_with_it(tmp_path):
+def test_minutes_end_a_run_and_the_schedule_with_it(tmp_path, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(ticks) / 1000))  # a clock that nothing slows
     config = CONFIG.model_copy(update={"minutes": 0.3 / 60, "steps": 10**6})
     outcome = go(tmp_path, config, optim=OPTIM.model_copy(update={"min_lr_ratio": 0.0}))
-    assert outcome.done and 0.3 <= outcome.minutes * 60 < 1.5
+    assert outcome.done and 0.3 <= outcome.minutes * 60 < 0.32
     rates = [line["lr"] for line in log(tmp_path) if "lr" in line]
-    assert rates[-1] < 0.1 * max(rates)
+    assert max(rates) > 0.9 * OPTIM.lr and rates[-1] < 0.01 * OPTIM.lr
     assert go(tmp_path, config).step == outcome.step  # the minutes are those of training in all
 
 

@@ -147,7 +147,7 @@ def _sing(sheet: Sheet, phrase: Phrase, limits: tuple[int, int], arc: list[int])
         if slot.chord is not None and strong:
             inside = slot.chord.pitch_classes[:4]
             tones = (sheet.key.tonic,) if final and sheet.key.tonic in inside else inside
-            pitch = _nearest(pitch, tones)
+            pitch = _nearest(pitch, tones, slot.chord.pitch_classes[1])
         if pitch == before and steps != climbed and not final:  # keep the shape's direction
             pitch = _climb(pitch, 1 if steps > climbed else -1, tones)
         pitch = _within(pitch, limits)
@@ -167,8 +167,10 @@ def _climb(anchor: int, steps: int, tones: tuple[int, ...]) -> int:
     return pitch
 
 
-def _nearest(pitch: int, classes: tuple[int, ...]) -> int:
-    return min((p for p in range(pitch - 6, pitch + 7) if p % 12 in classes), key=lambda p: abs(p - pitch))
+def _nearest(pitch: int, classes: tuple[int, ...], favoured: int | None = None) -> int:
+    """The nearest pitch of the given classes; the favoured one (a chord's third, its colour) may be a tone further off."""
+    near = (p for p in range(pitch - 6, pitch + 7) if p % 12 in classes)
+    return min(near, key=lambda p: abs(p - pitch) - (1.5 if p % 12 == favoured else 0.0))
 
 
 def _within(pitch: int, limits: tuple[int, int]) -> int:

@@ -210,9 +210,10 @@ def _harmonise(
             for index, chord in enumerate(chords):
                 start = bar * metre.beats + index * length
                 slots.append(Slot(start, start + length, chord))
-    if rng.random() < 0.75 and bars > 2:
-        home = roman("I" if key.mode == "major" else "i", key)
-        last = float((bars - 1) * metre.beats)
+    home = roman("I" if key.mode == "major" else "i", key)
+    last = float((bars - 1) * metre.beats)
+    ends_home = next(slot.chord for slot in reversed(slots) if slot.start <= last) or home
+    if rng.random() < 0.75 and bars > 2 and ends_home.root != home.root:
         slots = [slot for slot in slots if slot.start < last] + [Slot(last, last + metre.beats, home)]
     return _merged(slots)
 

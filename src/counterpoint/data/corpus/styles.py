@@ -52,7 +52,7 @@ STYLES: dict[str, Style] = {
         Style(
             name="funk",
             tempo=(94, 116),
-            major=("I7 IV7", "I7 I7 IV7 V7", "I9 I7 IV9 I7", "Imaj7 ii7 Imaj7 V7sus4.V7", "I7 IV7 I7 V7"),
+            major=("I7 IV7", "I7 I7 IV7 V7", "I7 I9 IV7 I7", "Imaj7 ii7 Imaj7 V7sus4.V7", "I7 IV7 I7 V7"),
             minor=("i7 i7 iv7 V7", "i7 iv7", "i7 i9 iv7 i7", "i7 VI7 V7 i7"),
             grooves=("funk", "funk", "sixteenth funk"),
             basses=("funk", "slap octaves"),
@@ -276,7 +276,7 @@ STYLES: dict[str, Style] = {
             name="classical piano",
             tempo=(76, 126),
             major=("I I V7 I", "I IV V7 I", "I IV I V7", "I vi ii6 V7", "I V7/7 I IV.V7", "I ii7.V7 I V7", "I vi IV V7"),
-            minor=("i i V7 i", "i iv V7 i", "i iiø7 V7 i", "i VI iv V7", "i iv i iv.V7"),
+            minor=("i iv V7 i", "i VI iv V7", "i iiø7 V7 i", "i iv i iv.V7", "i VI III V7"),
             grooves=("none",),
             basses=("left hand", "slow roots"),
             comps=("alberti", "alberti", "piano arpeggio", "piano chords"),
