@@ -117,3 +117,10 @@ def test_files_are_read_by_suffix_and_errors_name_the_line(tmp_path: Path):
         read(tmp_path / "bytes.toml")
     with pytest.raises(ValueError, match="There is no file"):
         read(tmp_path / "none.toml")
+
+
+def test_a_list_is_no_table_of_settings(tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text("[1, 2]")
+    with pytest.raises(ValueError, match="table of names"):
+        read(path)

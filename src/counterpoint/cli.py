@@ -248,12 +248,14 @@ def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "
     device
         Where to compute: auto, cpu or cuda.
     """
+    from rich.console import Console
+
     from counterpoint.recipe import run_recipe
 
     target = output or Path("runs") / recipe.stem
     left = f"the last saved state is in {target}; the same command goes on"
     with _interruptible(lambda: left):
-        outcome = run_recipe(recipe, changes, target, device)
+        outcome = run_recipe(recipe, changes, target, device, Console(stderr=True))
     if not outcome.done:
         raise Stopped(f"stopped; {left}")
     _say(f"{target}: trained for {outcome.step} steps, {outcome.minutes:.1f} minutes")

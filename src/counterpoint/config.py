@@ -28,9 +28,12 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"There is no file {path}; give the path of a .toml or .json file.")
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid {path.suffix.lstrip('.').upper() or 'TOML'}: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a list or a single value; settings are a table of names and values.")
+    return content
 
 
 def override(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
