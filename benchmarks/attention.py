@@ -1,6 +1,6 @@
 """Fused attention against the formula written out, forward and backward, for the short sequences of a clip.
 
-    python benchmarks/attention.py [--threads 1]
+python benchmarks/attention.py [--threads 1]
 """
 
 import argparse

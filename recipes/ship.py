@@ -1,7 +1,7 @@
 """Put a trained run into the package as a shipped model: 16-bit weights, and its card.
 
-    python recipes/ship.py runs/spectral-tiny spectral-tiny
-    python recipes/ship.py runs/jasco-tiny jasco-tiny --codec spectral-tiny
+python recipes/ship.py runs/spectral-tiny spectral-tiny
+python recipes/ship.py runs/jasco-tiny jasco-tiny --codec spectral-tiny
 """
 
 import argparse

@@ -21,7 +21,7 @@ def build(name: str) -> Jasco:
     system = SYSTEMS[name].build(SPEC)
     with torch.no_grad():  # a silent output layer would make every promise trivially true
         system.out.weight.normal_(std=0.3)
-        for name, parameter in system.named_parameters():
+        for parameter in system.parameters():
             if not parameter.any():
                 parameter.normal_(std=0.1)
     return system.eval()

@@ -67,14 +67,14 @@ class Chord:
         text = label.strip()
         if text in ("N", "N.C.", "NC"):
             return None
-        match = re.fullmatch(r"([A-G])([#b]*)(:?)([^/]*)(?:/(.+))?", text)
+        match = re.fullmatch(r"([A-G])([#b]*):?([^/]*)(?:/(.+))?", text)
         if match is None:
             raise ValueError(f"{label!r} is not a chord; write for example C, Am7, F#m7b5, G/B or A:min7.")
-        letter, accidentals, colon, quality, bass = match.groups()
+        letter, accidentals, spelled, bass = match.groups()
         root = _pitch_class(letter, accidentals)
-        quality = quality if quality in QUALITIES else _SPELLINGS.get(quality)
+        quality = spelled if spelled in QUALITIES else _SPELLINGS.get(spelled)
         if quality is None:
-            raise ValueError(f"{label!r}: the chord quality {match.group(4)!r} is not known; known are {', '.join(QUALITIES)}.")
+            raise ValueError(f"{label!r}: the chord quality {spelled!r} is not known; known are {', '.join(QUALITIES)}.")
         return Chord(root, quality, None if bass is None else _bass(bass, root, label))
 
     @property
@@ -154,6 +154,8 @@ class Track:
 
 @dataclass(frozen=True)
 class ChordSpan:
+    """A chord, or none, for as long as it lasts."""
+
     start: float
     end: float
     chord: Chord | None
@@ -161,6 +163,8 @@ class ChordSpan:
 
 @dataclass(frozen=True)
 class Section:
+    """A part of the form, such as "verse"."""
+
     start: float
     end: float
     name: str

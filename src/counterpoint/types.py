@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int, UInt8
-from numpy.typing import NDArray
 from torch import Tensor
 
 Values = Mapping[str, list[Any]]
@@ -154,21 +152,6 @@ class Objective:
     name: str
     loss: Float[Tensor, ""]
     logs: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Roll:
-    """A score painted onto a grid of frames (see conditioners/score.py): what a cache stores and a batch carries.
-
-    `frames` holds one row per frame in 0..255, `vector` what is true of the whole clip.
-    """
-
-    frames: NDArray[np.uint8]
-    vector: NDArray[np.float32]
-
-    def crop(self, start: int, length: int) -> "Roll":
-        """`length` frames from frame `start`."""
-        return Roll(self.frames[start : start + length], self.vector)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """A score -> frames: the plan that small compute turns into music (who plays which pitch when, chords, drums, the grid).
 
 `paint` lays a score onto a frame grid; the conditioner projects the painting.  Per pitched role there are two piano-rolls:
-what sounds, and how freshly it was struck (1 at the onset, then decaying), so that a frame knows the age of each note.  A frame of
-40 ms is coarse for rhythm, so onsets also mark one of four sub-frame slots.
+what sounds, and how freshly it was struck (1 at the onset, then decaying), so that a frame knows the age of each note.  A frame
+of 40 ms is coarse for rhythm, so onsets also mark one of four sub-frame slots.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ KIT: tuple[tuple[int, ...], ...] = (
 hand drums, other."""
 
 SLOTS = 4
+_TOLERANCE = 1e-6  # of a frame
 FRESH_SECONDS = 0.3
 """Time constant of the "freshly struck" rolls."""
 
@@ -63,17 +65,26 @@ def _fold(pitch: int, low: int, high: int) -> int:
     return pitch - low
 
 
+def _frame(seconds: float, rate: float, up: bool = False) -> int:
+    """The frame that holds an instant, or with `up` the first that begins at or after it, give or take a rounding error."""
+    frames = seconds * rate
+    return math.ceil(frames - _TOLERANCE) if up else math.floor(frames + _TOLERANCE)
+
+
 def _pitched(score: Score, role: str, rate: float, frames: int) -> NDArray[np.float32]:
     low, high = PITCHED[role]
     size = high - low
     painted = np.zeros((frames, 2 * size + SLOTS), np.float32)
     sounding, fresh, slots = painted[:, :size], painted[:, size : 2 * size], painted[:, 2 * size :]
     for note in sorted((note for track in _tracks(score, role) for note in track.notes), key=lambda note: note.start):
-        first, last = int(note.start * rate), min(frames, max(int(np.ceil(note.end * rate - 1e-6)), int(note.start * rate) + 1))
+        first = _frame(note.start, rate)
+        last = min(frames, max(_frame(note.end, rate, up=True), first + 1))
         if not 0 <= first < frames:
             continue
         row, level = _fold(note.pitch, low, high), note.velocity / 127
-        covered = np.minimum(np.arange(first, last) + 1, note.end * rate) - np.maximum(np.arange(first, last), note.start * rate)
+        covered = np.minimum(np.arange(first, last) + 1, note.end * rate) - np.maximum(
+            np.arange(first, last), note.start * rate
+        )
         sounding[first:last, row] = np.maximum(sounding[first:last, row], level * covered.clip(0.1, 1))
         age = np.arange(last - first) / rate
         fresh[first:last, row] = level * np.exp(-age / FRESH_SECONDS)
@@ -82,7 +93,7 @@ def _pitched(score: Score, role: str, rate: float, frames: int) -> NDArray[np.fl
 
 
 def _mark_slot(slots: NDArray[np.float32], note: Note, rate: float, frame: int, level: float) -> None:
-    slot = min(SLOTS - 1, int((note.start * rate - frame) * SLOTS))
+    slot = min(SLOTS - 1, int(max(0.0, note.start * rate - frame) * SLOTS))
     slots[frame, slot] = max(slots[frame, slot], level)
 
 
@@ -90,7 +101,7 @@ def _drums(score: Score, rate: float, frames: int) -> NDArray[np.float32]:
     painted = np.zeros((frames, len(KIT), SLOTS), np.float32)
     row = {key: i for i, keys in enumerate(KIT) for key in keys}
     for note in (note for track in _tracks(score, "drums") for note in track.notes):
-        frame = int(note.start * rate)
+        frame = _frame(note.start, rate)
         if 0 <= frame < frames:
             _mark_slot(painted[:, row.get(note.pitch, len(KIT) - 1)], note, rate, frame, note.velocity / 127)
     return painted.reshape(frames, -1)
@@ -113,17 +124,21 @@ def _harmony_channels(chord: Chord | None) -> list[int]:
 
 def _grid(score: Score, rate: float, frames: int) -> NDArray[np.float32]:
     """Sine and cosine of beat and bar phase at each frame's middle, mapped into [0, 1]."""
-    now = (np.arange(frames) + 0.5) / rate
-    columns = [wave(2 * np.pi * _phase(now, marks)) for marks in (score.beats, score.downbeats) for wave in (np.sin, np.cos)]
+    now = (np.arange(frames, dtype=np.float64) + 0.5) / rate
+    beat = 60 / score.bpm
+    phases = (_phase(now, score.beats, beat), _phase(now, score.downbeats, beat * score.metre.beats))
+    columns = [wave(2 * np.pi * phase) for phase in phases for wave in (np.sin, np.cos)]
     return (0.5 + 0.5 * np.stack(columns, axis=1)).astype(np.float32)
 
 
-def _phase(now: NDArray[np.float64], marks: tuple[float, ...]) -> NDArray[np.float64]:
-    """How far between two marks, in [0, 1); the last interval goes on after the last mark."""
-    if len(marks) < 2:
-        return np.zeros_like(now)
-    line = np.append(marks, 2 * marks[-1] - marks[-2])
-    return np.interp(now, line, np.arange(len(line)), left=0.0) % 1.0
+def _phase(now: NDArray[np.float64], marks: tuple[float, ...], interval: float) -> NDArray[np.float64]:
+    """How far between two marks, in [0, 1); before the first and after the last they go on at `interval` seconds."""
+    marks = marks or (0.0,)
+    before = math.ceil(max(0.0, marks[0]) / interval)
+    after = math.ceil(max(0.0, now[-1] - marks[-1]) / interval)
+    line = [marks[0] - i * interval for i in range(before, 0, -1)] + list(marks)
+    line += [marks[-1] + i * interval for i in range(1, after + 1)]
+    return np.interp(now, line, np.arange(len(line))) % 1.0
 
 
 def _vector(score: Score) -> NDArray[np.float32]:

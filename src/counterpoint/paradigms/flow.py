@@ -50,9 +50,7 @@ def loss_per_item(
     return per_item * (1 + time) if time_weight == "increasing" else per_item
 
 
-def precondition(
-    field: Field, x: Float[Tensor, "b t d"], time: Float[Tensor, " b"]
-) -> Float[Tensor, "b t d"]:
+def precondition(field: Field, x: Float[Tensor, "b t d"], time: Float[Tensor, " b"]) -> Float[Tensor, "b t d"]:
     """A network of unit-variance input and output as a velocity field (Karras et al. 2022, section 5, for this path).
 
     For data and noise of unit variance, x has variance q = t^2 + (1 - t)^2, the velocity's best linear guess from x alone is

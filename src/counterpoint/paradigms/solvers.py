@@ -4,6 +4,7 @@ Every solver takes (field, x, times, progress) and returns the last point; `time
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -26,7 +27,7 @@ def euler(
     field: Field, x: Float[Tensor, "b t d"], times: Float[Tensor, " n"], progress: Progress | None = None
 ) -> Float[Tensor, "b t d"]:
     """First order, one evaluation a step (paper, eq. 5)."""
-    for i, (now, after) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for i, (now, after) in enumerate(pairwise(times)):
         x = x + (after - now) * field(x, now.expand(len(x)))
         _report(progress, i, times)
     return x
@@ -36,7 +37,7 @@ def midpoint(
     field: Field, x: Float[Tensor, "b t d"], times: Float[Tensor, " n"], progress: Progress | None = None
 ) -> Float[Tensor, "b t d"]:
     """Second order, two evaluations a step."""
-    for i, (now, after) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for i, (now, after) in enumerate(pairwise(times)):
         half = (now + after) / 2
         middle = x + (half - now) * field(x, now.expand(len(x)))
         x = x + (after - now) * field(middle, half.expand(len(x)))

@@ -41,7 +41,8 @@ class System(Trainable, ABC):
 
     def check(self, canvas: Canvas, values: Values) -> None:
         """Raises ValueError for a condition or a task that this system cannot honour: nothing is silently ignored."""
-        strangers = [name for name, column in values.items() if name not in self.conditions and any(v is not None for v in column)]
+        given = [name for name, column in values.items() if any(value is not None for value in column)]
+        strangers = [name for name in given if name not in self.conditions]
         if strangers:
             raise ValueError(f"This model cannot be told {strangers[0]!r}; it understands {', '.join(self.conditions)}.")
         task = task_of(canvas)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from counterpoint import rng
@@ -30,7 +31,7 @@ class Sampling(Config):
 
     steps: int = 50
     solver: SolverName = "euler"
-    guidance: dict[str, float] = {"all": 3.0}
+    guidance: dict[str, float] = Field(default_factory=lambda: {"all": 3.0})
 
 
 class JascoConfig(Config):

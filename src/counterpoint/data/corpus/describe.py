@@ -11,8 +11,8 @@ import numpy as np
 
 from ...music import PITCH_CLASSES, ROLES, Metre, Score
 from . import lexicon
-from .reading import COMPOUND
 from .scanning import phrases, tokenize
+from .style import COMPOUND
 from .styles import STYLES
 
 __all__ = ["describe", "tokenize", "vocabulary"]

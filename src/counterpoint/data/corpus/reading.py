@@ -1,17 +1,16 @@
 """From words to a brief: what a prompt asks of the composer, and which words were not understood."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...chart import parse_bar
 from ...music import Brief, Chord, Key, Metre
 from . import lexicon
 from .scanning import CHORD, Item, items, suggest, tokenize
+from .style import COMPOUND
 from .styles import STYLES
 
 __all__ = ["Reading", "read", "suggest"]
 
-TempoRanges = Mapping[str, tuple[float, float]]
 _Harmony = tuple[Metre | None, tuple[Chord | None, ...], tuple[float, ...]]
 SLOWEST, FASTEST = 30.0, 300.0
 """Beats per minute that a brief may ask for."""
@@ -21,8 +20,6 @@ TONICS = {"major": 0, "minor": 9}
 """The tonic for "a minor key" without a note: C major and A minor."""
 WIDEST = 0.45
 """Tempo words that lie further apart than this, as places in a style's range, contradict each other."""
-COMPOUND = 0.66
-"""Tempo of a dotted quarter in 6/8 beside that of a quarter elsewhere."""
 DEFAULT_PROGRAMS = {"melody": 73, "bass": 33, "comp": 0, "pad": 89}
 """Who plays a role that is asked for and that the style has no player for."""
 REACH = 5
@@ -44,11 +41,10 @@ class Reading:
     said: tuple[str, ...] = ()
 
 
-def read(prompt: str, tempo_ranges: TempoRanges | None = None) -> Reading:
+def read(prompt: str) -> Reading:
     """What a prompt asks for; every word is understood, says nothing, or is in `unknown`.
 
-    `tempo_ranges` gives each style's slowest and fastest bpm, which "slow" and "fast" are relative to (None: the
-    composer's).  Raises ValueError where the prompt contradicts itself, or asks for a tempo or metre that is none.
+    Raises ValueError where the prompt contradicts itself, or asks for a tempo or metre that is none.
     """
     draft = _Draft(list(items(prompt)))
     for at in range(len(draft.items)):
@@ -56,7 +52,7 @@ def read(prompt: str, tempo_ranges: TempoRanges | None = None) -> Reading:
             _take(draft, at)
     style, metre = _style(draft), _metre(draft)
     mood, energy = _mood(draft), _energy(draft)
-    key, bpm = _key(draft, mood), _bpm(draft, style, metre, tempo_ranges)
+    key, bpm = _key(draft, mood), _bpm(draft, style, metre)
     metre, chords, chord_beats = _chords(draft, style, metre)
     instruments = _instruments(draft, style)
     brief = Brief(style, mood, key, bpm, metre, instruments, frozenset(draft.without), energy, chords, chord_beats)
@@ -298,7 +294,7 @@ def _key(draft: _Draft, mood: str | None) -> Key | None:
     return key
 
 
-def _bpm(draft: _Draft, style: str | None, metre: Metre | None, tempo_ranges: TempoRanges | None) -> float | None:
+def _bpm(draft: _Draft, style: str | None, metre: Metre | None) -> float | None:
     """The number, else the place in the style's range that "slow" and its like stand for."""
     numbers = list(dict.fromkeys(float(item.value) for item in draft.of("bpm")))
     if len(numbers) > 1:
@@ -314,21 +310,13 @@ def _bpm(draft: _Draft, style: str | None, metre: Metre | None, tempo_ranges: Te
     slowest, fastest = (pick(paces, key=lambda item: float(item.value)) for pick in (min, max))
     if float(fastest.value) - float(slowest.value) > WIDEST:
         raise ValueError(f"The prompt asks for {slowest.text} and for {fastest.text}; leave one, or write the tempo in bpm.")
-    low, high = _tempo_range(style, tempo_ranges)
+    low, high = ANY_STYLE if style is None else STYLES[style].tempo
     if metre is not None and metre.denominator == 8:  # felt beats are longer there, as the composer has it
         low, high = low * COMPOUND, high * COMPOUND
     place = sum(float(item.value) for item in paces) / len(paces)
     bpm = float(round(low + place * (high - low)))
     draft.said.append(f"tempo {paces[0].text} ({bpm:g} bpm)")
     return bpm
-
-
-def _tempo_range(style: str | None, tempo_ranges: TempoRanges | None) -> tuple[float, float]:
-    if style is None:
-        return ANY_STYLE
-    if tempo_ranges is not None:
-        return tempo_ranges.get(style, ANY_STYLE)
-    return STYLES[style].tempo
 
 
 def _chords(draft: _Draft, style: str | None, metre: Metre | None) -> _Harmony:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from numpy.random import Generator
 
 from counterpoint.data.corpus.harmony import Harmony, Slot, guess_key, looped, progression, roman
+from counterpoint.data.corpus.style import COMPOUND
 from counterpoint.data.corpus.styles import MOODS, STYLES, Style
 from counterpoint.music import ROLES, Brief, Chord, Key, Metre
 
@@ -158,8 +159,7 @@ def _key(brief: Brief, style: Style, mood: str, rng: Generator) -> Key:
 def _tempo(style: Style, mood: str, metre: Metre, rng: Generator) -> float:
     low, high = style.tempo
     place = 0.5 * rng.random() + 0.5 * min(1.0, max(0.0, MOODS[mood].tempo + 0.5 * (rng.random() - 0.5)))
-    # A dotted quarter is felt more slowly than a quarter.
-    return float(round((low + (high - low) * place) * (0.8 if metre.denominator == 8 else 1.0)))
+    return float(round((low + (high - low) * place) * (COMPOUND if metre.denominator == 8 else 1.0)))
 
 
 def _progressions(style: Style, key: Key) -> tuple[str, ...]:

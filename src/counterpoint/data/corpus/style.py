@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+COMPOUND = 0.8
+"""Tempo of a dotted quarter in 6/8 beside that of a quarter elsewhere: it is felt more slowly."""
+
 
 @dataclass(frozen=True)
 class Mood:

@@ -305,7 +305,7 @@ STYLES: dict[str, Style] = {
             },
             moods=("epic", "dark", "tense", "romantic", "mysterious", "uplifting"),
             rhythm="sparse",
-            odds={"drums": 0.6},
+            odds={"drums": 0.8},
             metres=("4/4",) * 7 + ("6/8",),
             major_odds=0.3,
             energy=(0.4, 0.9),
