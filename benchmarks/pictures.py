@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from counterpoint import audio as sound
 from counterpoint import midi
 from counterpoint.annotation import from_dict
-from counterpoint.music import DRUM_CLASSES, Score, Track
+from counterpoint.music import DRUM_CLASSES, Score, Track, chord_name
 
 COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "comp": "#2ca02c", "pad": "#9467bd", "drums": "#444444"}
 LANES = ("kick", "snare", "hat", "cymbal", "tom", "percussion")
@@ -131,9 +131,8 @@ def draw_chords(ax: Axes, score: Score) -> None:
     spans = [span for span in score.chords if span.start < score.seconds - 0.05]
     for before, span in zip([None, *spans], spans, strict=False):
         if before is None or before.chord != span.chord:
-            name = "N.C." if span.chord is None else span.chord.name
             ax.annotate(
-                name,
+                chord_name(span.chord),
                 (span.start, 1.0),
                 xycoords=("data", "axes fraction"),
                 xytext=(2, 3),

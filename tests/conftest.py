@@ -3,6 +3,14 @@
 from pathlib import Path
 
 import pytest
+from beartype import BeartypeConf, beartype
+from jaxtyping import install_import_hook
+
+ROOMS = ("audio", "codecs", "conditioners", "generation", "nn", "paradigms", "rng", "systems.jasco", "types")
+"""Those whose signatures tell shapes: they are checked wherever the tests lead."""
+
+checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as in annotations everywhere
+install_import_hook([f"counterpoint.{room}" for room in ROOMS], "conftest.checked")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ LAYERS = [
     {"nn"},
     {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "parallel", "optim"},
     {"music", "rng"},
-    {"types", "config"},
+    {"types", "config", "files"},
 ]
 """From the top down: a room imports rooms below it."""
 

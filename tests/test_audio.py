@@ -181,15 +181,6 @@ def test_normalising_reaches_the_loudness_or_the_ceiling() -> None:
     assert torch.equal(audio.normalise(silence, RATE), silence)
 
 
-def test_crossfading_the_same_sound_changes_nothing() -> None:
-    sound = noise(0.5, 2)
-    joined = audio.crossfade(sound[:, :9000], sound[:, 8000:], 1000)
-    assert torch.allclose(joined, sound, atol=1e-6)
-    assert torch.equal(audio.crossfade(sound[:, :100], sound[:, 100:], 0), sound)
-    with pytest.raises(ValueError, match="crossfade"):
-        audio.crossfade(sound[:, :10], sound, 11)
-
-
 def test_nothing_warns_for_short_audio() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

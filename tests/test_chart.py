@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 
+from counterpoint import planning
 from counterpoint.chart import parse_chart, print_chart
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.styles import STYLES
-from counterpoint.music import Brief, Chord, Key, Metre, Score
+from counterpoint.music import QUALITIES, Brief, Chord, Key, Metre, Score
 
 
 def harmony_of_score(score: Score) -> list[Chord | None]:
@@ -33,6 +36,44 @@ def test_a_printed_chart_reads_back(style: str, seed: int) -> None:
     assert harmony_of_brief(brief)[: len(wanted)] == wanted
     players = {track.role: 0 if track.role == "drums" else track.program for track in score.tracks}
     assert brief.instruments == players
+
+
+def players_of(score: Score) -> dict[str, int]:
+    return {track.role: 0 if track.role == "drums" else track.program for track in score.tracks}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_chart_that_is_given_back_is_the_same_plan(style: str, tmp_path: Path) -> None:
+    """Whatever the prompt and the seed: roles that did not play stay silent."""
+    for seed in range(6):
+        score = compose(Brief(style=style), 9.0, seed)
+        (tmp_path / "chart.txt").write_text(print_chart(score), encoding="utf-8")
+        again = planning.make("drumless polka", score.seconds, seed + 1, str(tmp_path / "chart.txt")).score
+        assert players_of(again) == players_of(score)
+        for name in ("style", "mood", "key", "bpm", "metre", "downbeats"):
+            assert getattr(again, name) == getattr(score, name)
+        assert harmony_of_score(again) == harmony_of_score(score)
+
+
+def test_instruments_say_who_plays_and_who_does_not() -> None:
+    assert parse_chart("instruments: melody=flute, drums=kit").without == {"bass", "comp", "pad"}
+    assert parse_chart("style: pop").without == frozenset()
+
+
+def test_the_prompt_says_who_is_silent_where_the_chart_does_not(tmp_path: Path) -> None:
+    (tmp_path / "chart.txt").write_text("style: rock\n")
+    made = planning.make("no drums, flute melody", 4.0, 0, str(tmp_path / "chart.txt")).score
+    assert made.track("drums") is None and players_of(made)["melody"] == 73
+
+
+def test_a_chart_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    (tmp_path / "chart.txt").write_text("key: D major\r\n| D | G |\r\n", encoding="utf-8-sig")
+    assert planning.make("pop", 4.0, 0, str(tmp_path / "chart.txt")).score.key == Key(2)
+
+
+def test_all_chords_read_back() -> None:
+    chords = [Chord(root, quality, bass) for root in range(12) for quality in QUALITIES for bass in (None, (root + 5) % 12)]
+    assert [Chord.parse(chord.name) for chord in chords] == chords == [Chord.parse(chord.harte) for chord in chords]
 
 
 def test_a_chart_by_hand() -> None:
@@ -75,6 +116,8 @@ def test_a_composed_chart_keeps_the_chords() -> None:
         ("| C |  | G |", r"Line 1: A bar is empty"),
         ("instruments: melody=kazoo", r"Line 1: The instrument 'kazoo'"),
         ("instruments: flute", r"Line 1: 'flute' is no player"),
+        ("instruments: comp=banjo, comp=harp", r"Line 1: The comp has two players"),
+        ("key: C\ninstruments:", r"Line 2: Nobody plays"),
     ],
 )
 def test_errors_name_the_line_and_the_remedy(text: str, says: str) -> None:

@@ -88,6 +88,7 @@ BAD_GENERATE = {
     "negative guidance": ["--guidance", "-1"],
     "guidance in words": ["--guidance", "much"],
     "guidance by a stranger": ["--guidance", "smell=3"],
+    "guidance by a plan that is not there": ["--guidance", "score=3", "--plan", "none"],
     "unknown option": ["--secnds", "3"],
     "second prompt": ["with", "flute"],
     "unknown format": ["--format", "aiff"],
@@ -232,6 +233,27 @@ def test_default_names_never_overwrite(tiny_model: Path, tmp_path: Path) -> None
     assert (tmp_path / "piano-0-2.wav").stat().st_size > 1000
 
 
+def test_numbered_names_never_overwrite_and_a_given_name_does(tiny_model: Path, tmp_path: Path) -> None:
+    for name in ("song-1.wav", "song.wav"):
+        (tmp_path / name).write_text("precious")
+    model = ["--model", str(tiny_model), "--seconds", "0.5"]
+    assert cli.run(["generate", PROMPT, *model, "--count", "2", "-o", "song.wav"]) == 0
+    assert (tmp_path / "song-1.wav").read_text() == (tmp_path / "song.wav").read_text() == "precious"
+    assert cli.run(["generate", PROMPT, *model, "-o", "song.wav"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"song.wav", "song-0.wav", "song-1.wav", "song-1-2.wav"}
+    assert (tmp_path / "song.wav").read_bytes() == (tmp_path / "song-0.wav").read_bytes()
+
+
+@pytest.mark.parametrize(("output", "exists"), [("there", True), ("there/", True), ("new/", False), ("deep/er/", False)])
+def test_folders_take_named_files(output: str, exists: bool, tiny_model: Path, tmp_path: Path) -> None:
+    if exists:
+        (tmp_path / output).mkdir()
+    command = ["generate", "piano", "--model", str(tiny_model), "--seconds", "0.5", "--format", "flac", "-o", output]
+    assert cli.run([*command, "--count", "2", "--seed", "5"]) == 0
+    assert cli.run([*command, "--seed", "5"]) == 0
+    assert {path.name for path in (tmp_path / output).iterdir()} == {"piano-5.flac", "piano-6.flac", "piano-5-2.flac"}
+
+
 def test_plan_goes_out_and_comes_back(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["plan", PROMPT, "--seconds", "4", "--seed", "1", "-o", "plan.mid", "--chart", "plan.txt"]) == 0
     assert "A minor" in capsys.readouterr().out and "tempo: 100" in (tmp_path / "plan.txt").read_text()
@@ -240,6 +262,9 @@ def test_plan_goes_out_and_comes_back(tiny_model: Path, tmp_path: Path, capsys: 
         out = capsys.readouterr().out
         assert "A minor" in out and "100 bpm" in out
         assert ("4 s of music" in out) == (given == "plan.mid"), "a MIDI plan brings its own length"
+        assert "note:" not in out
+    assert cli.run(["generate", "music", "--plan", "plan.mid", "--seconds", "2", "--model", str(tiny_model)]) == 0
+    assert "note: the plan of 4 s is cut, as 2 s are asked for" in capsys.readouterr().out
 
 
 def test_info(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,9 @@ import pytest
 import scipy.signal
 import torch
 
+from counterpoint import config
 from counterpoint.codecs.spectral import SpectralConfig, fit_closed_form
-from counterpoint.nn.griffin_lim import griffin_lim
+from counterpoint.nn.griffin_lim import griffin_lim, propagated_phase
 from counterpoint.nn.spectral import istft, log_mel_distance, mel_filters, spectral_convergence, stft
 from counterpoint.systems.augment import augment, speech_like
 from counterpoint.systems.spectral import SpectralObjectiveConfig, SpectralTraining
@@ -94,13 +95,44 @@ def test_tokens_are_the_frames_of_their_codes(codec):
     assert torch.equal(again, tokens[:, :1])
 
 
-def test_chunks_have_the_magnitudes_of_the_whole(codec):
-    frames = codec.encode(_clip(6, 4 * RATE)[None])
-    whole = stft(codec.decode(frames)[:, 0], 512, 80).abs()
-    chunks = codec.chunked_decode(frames, chunk_frames=30, overlap=6)
-    made = stft(chunks[:, 0], 512, 80).abs()
-    assert made.shape == whole.shape
-    assert log_mel_distance(made, whole, mel_filters(40, 512, RATE)).item() < 2.0
+@pytest.mark.parametrize(("chunk", "missing"), [(1, 0), (7, 0), (30, 1), (64, 333), (99, 319)])
+def test_chunks_are_the_whole(codec, chunk, missing):
+    """Sample by sample, at the seams too; nothing is cross-faded, so nothing can dip there."""
+    frames = codec.encode(torch.stack([_clip(6, 4 * RATE), _clip(7, 4 * RATE)]))
+    samples = frames.shape[1] * codec.hop - missing
+    whole = codec.decode(frames, samples, chunk_frames=1000)
+    chunks = codec.decode(frames, samples, chunk_frames=chunk)
+    assert chunks.shape == whole.shape == (2, 1, samples)
+    torch.testing.assert_close(chunks, whole, atol=2e-4, rtol=0)
+
+
+def test_long_audio_has_no_seams(codec):
+    """With the sizes of real use: the level around every seam, in windows of 20 ms, is that of the audio in one piece."""
+    frames = codec.encode(_clip(6, 24 * RATE)[None])
+    chunks, whole = codec.decode(frames)[0, 0], codec.decode(frames, chunk_frames=10_000)[0, 0]
+    seams = range(500 * codec.hop, len(whole), 500 * codec.hop)
+    assert len(seams) == 1
+    for seam in seams:
+        near = slice(seam - RATE // 2, seam + RATE // 2)
+        made, wanted = (audio[near].unfold(0, 160, 160).square().mean(1).sqrt() for audio in (chunks, whole))
+        torch.testing.assert_close(made, wanted, atol=1e-3, rtol=0.02)
+
+
+def test_phases_keep_their_precision_in_long_audio():
+    """A steady partial turns by the same angle in every frame: minutes later its phase is still that many angles."""
+    size, hop, count = 64, 16, 100_000
+    distance = torch.arange(size // 2 + 1) - 27.0
+    magnitude = torch.exp(-distance.square()).repeat(1, count, 1)
+    phase = propagated_phase(magnitude, size, hop)[0, :, 27].double()
+    expected = 27 * torch.arange(count, dtype=torch.float64) * (2 * math.pi * hop / size)
+    error = (phase - phase[0] - expected + math.pi).remainder(2 * math.pi) - math.pi
+    assert error.abs().max() < 0.05
+    assert phase.min() >= 0 and phase.max() <= 2 * math.pi + 1e-5
+
+
+def test_chunks_of_nothing_are_refused(codec):
+    with pytest.raises(ValueError, match="at least 1 frame"):
+        codec.decode(torch.zeros(1, 4, 16), chunk_frames=0)
 
 
 def test_wrong_audio_is_refused(codec):
@@ -121,8 +153,7 @@ def test_augmentation_follows_the_seed():
 def test_training_learns_and_leaves_the_frames_alone():
     codec = fit_closed_form(SpectralConfig.tiny(), [_clip(i) for i in range(4)], _gen())
     torch.manual_seed(0)
-    config = SpectralObjectiveConfig(augment=False, noise=0.0, keep_all=1.0)
-    system = SpectralTraining(codec, config)
+    system = SpectralTraining(codec, SpectralObjectiveConfig(augment=False, noise=0.0, keep_all=1.0))
     batch = Batch(seeds=[1, 2], audio=torch.stack([_clip(0), _clip(1)]))
     before = codec.encode(batch.audio)
     optimiser = torch.optim.Adam(system.parameters(), lr=5e-3)
@@ -140,3 +171,29 @@ def test_training_learns_and_leaves_the_frames_alone():
         optimiser.step()
     assert loss() < 0.85 * start
     assert torch.equal(codec.encode(batch.audio), before)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"sample_rate": 0}, "sample_rate: "),
+        ({"hop": -1}, "hop: "),
+        ({"size": 512}, "size 512 is less than twice hop 320"),
+        ({"stack": 0}, "stack: "),
+        ({"dim": 0}, "dim: "),
+        ({"dim": 500}, "dim 500 is more than wide 384"),
+        ({"levels": 0}, "levels: "),
+        ({"bins": 1}, "bins: "),
+        ({"linear_below": 1.0}, "linear_below 1 Hz"),
+        ({"linear_below": math.nan}, "linear_below: "),
+        ({"power": 0.0}, "power: "),
+        ({"floor": 0.0}, "floor: "),
+        ({"mel_weight": math.inf}, "mel_weight: "),
+        ({"width": 0}, "width: "),
+        ({"phase_steps": -1}, "phase_steps: "),
+    ],
+)
+def test_impossible_settings_are_named(content, message):
+    with pytest.raises(ValueError, match=f"^recipe: .*{message}") as error:
+        config.parse(SpectralConfig, content, "recipe")
+    assert "\n" not in str(error.value) and "Value error" not in str(error.value)

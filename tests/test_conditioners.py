@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.conditioners.score import FRAME_CHANNELS, KIT, PITCHED, SLOTS, VECTOR_CHANNELS, ScoreConfig, paint
+from counterpoint.conditioners.score import FRAME_CHANNELS, KIT, PITCHED, SLOTS, STYLES, VECTOR_CHANNELS, ScoreConfig, paint
 from counterpoint.conditioners.words import UNKNOWN, WordsConfig, learn_vocabulary, tokenize
+from counterpoint.data.corpus import scanning, styles
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
 from counterpoint.types import Spec
 
@@ -84,6 +85,10 @@ def test_the_grid_goes_on_where_marks_end(marks):
     assert np.abs(bar[:50] - bar[50:]).max() <= 1 and np.ptp(bar[:, 0]) > 200
 
 
+def test_every_style_of_the_composer_has_its_place():
+    assert sorted(STYLES) == sorted(styles.STYLES)
+
+
 def test_nothing_told_gives_the_null_whatever_the_neighbours_say():
     torch.manual_seed(0)
     conditioner = ScoreConfig(channels=8).build(6)
@@ -104,6 +109,31 @@ def test_a_roll_of_another_length_is_refused():
 def test_words_numbers_and_notes_are_tokens():
     tokens = ["a", "slow", "waltz", "96", "bpm", "in", "f#", "minor", "6/8"]
     assert tokenize("A slow waltz, 96 BPM in F# minor (6/8)!") == tokens
+
+
+def test_tokens_of_plain_text_stay_what_models_have_learnt():
+    tokens = ["don't", "am", "7", "g", "m", "7", "b", "5", "72", "5", "4/4", "bb", "c#", "rock'n", "roll", "f", "x", "snake"]
+    assert tokenize("Don't Am7/G#m7b5 72.5; 4/4 Bb-C# rock'n'roll f#x _snake") == tokens
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Café für Élodie",
+        "ЁЛКА в Си миноре, 96 bpm",
+        "música triste",
+        "日本語 の 歌",
+        "E♭ and F♯ minor, 6/8",
+        "cafe\u0301 façade",
+    ],
+)
+def test_words_of_every_script_are_tokens_and_the_same_for_reader_and_model(text):
+    assert tokenize(text) == scanning.tokenize(text)
+    assert len(tokenize(text)) == len(text.split())
+
+
+def test_an_apostrophe_may_be_typographic():
+    assert tokenize("don’t") == tokenize("don't")
 
 
 def test_the_vocabulary_does_not_depend_on_order():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from counterpoint.config import Config, dump, load, override, parse, read
+from counterpoint.files import renamed
 
 
 class Cat(Config):
@@ -124,3 +125,24 @@ def test_a_list_is_no_table_of_settings(tmp_path):
     path.write_text("[1, 2]")
     with pytest.raises(ValueError, match="table of names"):
         read(path)
+
+
+def test_dates_are_named_in_files_and_text_on_the_command_line(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("name = 2024-05-01\n[door]\nwhiskers = 07:32:00\n")
+    with pytest.raises(ValueError, match=r"a\.toml: (door\.whiskers|name): .*(integer|string)[^.]*\.$"):
+        load(House, path, ["size=[1, 2]"])
+    assert load(House, path, ["name=2024-05-01", "door.whiskers=3"]).name == "2024-05-01"
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "new" / "a.txt"
+    with renamed(target) as path:
+        path.write_text("whole")
+        assert not target.exists()
+    with pytest.raises(RuntimeError), renamed(target) as path:
+        path.write_text("ha")
+        raise RuntimeError
+    assert target.read_text() == "whole" and list(target.parent.iterdir()) == [target]
+    with pytest.raises(ValueError, match=r"cannot be written \(.+\); choose another folder"), renamed(target / "b.txt"):
+        pass

@@ -2,7 +2,9 @@
 
 import json
 import math
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from counterpoint import encoding
 from counterpoint.codecs.base import Codec
+from counterpoint.data.base import spread
 from counterpoint.data.clips import AudioDataset
 from counterpoint.data.latents import LatentDataset
 from counterpoint.data.loader import Loader
@@ -174,13 +177,95 @@ def test_a_cache_belongs_to_one_codec_and_one_corpus(corpus, cache, tmp_path):
 
 
 def test_a_clip_that_cannot_be_read_is_named(corpus, tmp_path):
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    for path in corpus.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    folder = shutil.copytree(corpus, tmp_path / "corpus")
     (folder / "004.flac").write_bytes(b"nothing like audio")
     with pytest.raises(ValueError, match=r"004\.flac"):
         encode(folder, Means(), tmp_path / "out", paint)
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"seconds": 4.0}'])
+def test_an_annotation_that_cannot_be_read_is_named(corpus, tmp_path, damaged):
+    folder = shutil.copytree(corpus, tmp_path / "corpus")
+    (folder / "004.json").write_text(damaged)
+    with pytest.raises(ValueError, match=r"004\.json cannot be read as an annotation .*; mend or remove it\."):
+        encode(folder, Means(), tmp_path / "out", paint)
+
+
+def test_a_clip_that_was_composed_anew_is_noticed(corpus, cache, tmp_path):
+    folder, out = shutil.copytree(corpus, tmp_path / "corpus"), shutil.copytree(cache, tmp_path / "out")
+    encode(folder, Means(), out, paint)  # another place is no other corpus
+    soundfile.write(folder / "004.flac", 0.5 * sound(99, length(4)), RATE)
+    with pytest.raises(ValueError, match="made from clips that have since changed"):
+        encode(folder, Means(), out, paint)
+    shutil.copy(corpus / "004.flac", folder)
+    lines = (folder / "metadata.jsonl").read_text()
+    (folder / "metadata.jsonl").write_text(lines.replace("clip 2", "a better caption"))
+    with pytest.raises(ValueError, match="made from clips that have since changed"):
+        encode(folder, Means(), out, paint)
+
+
+def test_a_cache_that_did_not_note_its_contents_stays_good(corpus, cache, tmp_path):
+    out = shutil.copytree(cache, tmp_path / "out")
+    info = json.loads((out / "info.json").read_text())
+    assert info.pop("contents")
+    (out / "info.json").write_text(json.dumps(info))
+    encode(corpus, Means(), out, paint)
+    assert len(LatentDataset(out, "train", 10)) == 7
+    shutil.move(out, tmp_path / "half.partial")  # as it would lie there after a kill
+    encode(corpus, Means(), tmp_path / "half", paint)
+    ours = arrays(tmp_path / "half")
+    assert all(np.array_equal(ours[name], array) for name, array in arrays(cache).items())
+
+
+class Forbidden(Means):
+    """Must not be asked for anything."""
+
+    def num_frames(self, samples: int) -> int:
+        raise AssertionError("work has begun")
+
+
+def test_a_place_that_holds_something_else_is_refused_before_any_work(corpus, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "diary.txt").write_text("dear diary")
+    (tmp_path / "file").write_text("dear diary")
+    for name in ("folder", "file"):
+        with pytest.raises(ValueError, match="is no cache; choose a new or empty folder"):
+            encode(corpus, Forbidden(), tmp_path / name, paint)
+    (tmp_path / "empty").mkdir()
+    encode(corpus, Means(), tmp_path / "empty", paint)
+    assert (tmp_path / "empty" / "info.json").is_file()
+
+
+class Mortal(Means):
+    """Its worker is killed, as by a system that runs out of memory."""
+
+    def encode(self, audio: Tensor) -> Tensor:
+        if multiprocessing.parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode(audio)
+
+
+def test_a_worker_that_is_killed_is_one_sentence(corpus, tmp_path):
+    with pytest.raises(ValueError, match=r"A worker was ended from outside .* call again with fewer workers"):
+        encode(corpus, Mortal(), tmp_path / "out", paint, workers=2, batch=4)
+
+
+class Counting(Means):
+    """Notes how many threads torch has."""
+
+    def encode(self, audio: Tensor) -> Tensor:
+        self.threads = torch.get_num_threads()
+        return super().encode(audio)
+
+
+def test_one_worker_computes_as_many_do(corpus, tmp_path):
+    before, codec = torch.get_num_threads(), Counting()
+    torch.set_num_threads(3)
+    try:
+        encode(corpus, codec, tmp_path / "out", paint)
+        assert codec.threads == 1 and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_full_disk_is_one_sentence(corpus, tmp_path, monkeypatch):
@@ -190,6 +275,20 @@ def test_a_full_disk_is_one_sentence(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(encoding.os, "posix_fallocate", full)
     with pytest.raises(ValueError, match=r"No space left.*make room"):
         encode(corpus, Means(), tmp_path / "out", paint)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_disk_that_fills_up_is_one_sentence(corpus, cache, tmp_path):
+    partial = shutil.copytree(cache, tmp_path / "out.partial")
+    (partial / "done.jsonl").symlink_to("/dev/full")
+    with pytest.raises(ValueError, match=r"out\.partial cannot be written \(No space left.*make room"):
+        encode(corpus, Means(), tmp_path / "out", paint)
+
+
+def test_a_place_where_nothing_can_be_written_is_one_sentence(corpus, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ValueError, match=r"cannot be written .*choose another folder"):
+        encode(corpus, Means(), tmp_path / "file" / "out", paint)
 
 
 def test_crops_of_frames_scores_and_tokens_are_the_same_crop(cache):
@@ -221,6 +320,20 @@ def test_statistics_are_numpys(cache):
     mean, std = LatentDataset(cache, "valid", 10).statistics()
     frames = np.concatenate([arrays(cache)["frames"][7], arrays(cache)["frames"][8]]).astype(np.float64)
     assert np.allclose(mean, frames.mean(0), atol=1e-6) and np.allclose(std, frames.std(0), atol=1e-6)
+
+
+def test_statistics_of_some_clips_are_those_of_clips_spread_over_the_split(cache):
+    held = arrays(cache)["frames"].astype(np.float64)
+    mean, _ = LatentDataset(cache, "train", 10).statistics(clips=4)
+    assert np.allclose(mean, np.concatenate([held[i, : length(i) // 320] for i in (0, 1, 3, 5)]).mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize(("count", "most"), [(7, 4), (601, 600), (5, 9), (1, 1), (3999, 2000)])
+def test_spread_is_even_and_takes_all_that_it_may(count, most):
+    chosen = spread(range(count), most)
+    assert len(chosen) == min(count, most) and chosen[0] == 0
+    gaps = np.diff([*chosen, count])
+    assert gaps.max() - gaps.min() <= 1
 
 
 def test_unknown_splits_and_folders_are_named(cache, corpus, tmp_path):

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import runpy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -92,10 +93,18 @@ def test_progress_counts_every_step(model: Model) -> None:
 @settings(deadline=None)
 @given(frames=st.integers(1, 3000), window=st.integers(4, 400))
 def test_windows_cover_the_canvas(frames: int, window: int) -> None:
-    starts = generation._starts(frames, window)
-    assert starts[0] == 0 and starts == sorted(set(starts)) and starts[-1] + window >= frames
-    assert all(b - a <= window * 0.75 + 1 for a, b in pairwise(starts))
-    assert all(start + window <= max(frames, window) for start in starts)
+    windows = generation._windows(frames, window)
+    assert windows[0].start == 0 and windows[-1].stop == frames
+    assert len({part.stop - part.start for part in windows}) == 1 and windows[0].stop <= window
+    assert all(a.start < b.start < a.stop < b.stop for a, b in pairwise(windows))
+
+
+@pytest.mark.parametrize("seconds", [10.04, 15, 19.96, 24, 37, 600])
+def test_every_window_after_the_first_is_given_a_quarter_of_itself(seconds: float) -> None:
+    """The last one, too, however little music is left for it."""
+    windows = generation._windows(round(seconds * 25), 250)
+    shares = [(before.stop - after.start) / (after.stop - after.start) for before, after in pairwise(windows)]
+    assert shares and all(share == pytest.approx(generation.OVERLAP, abs=0.02) for share in shares)
 
 
 def test_a_long_piece_goes_on_from_what_is_there(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,11 +119,11 @@ def test_a_long_piece_goes_on_from_what_is_there(model: Model, monkeypatch: pyte
     monkeypatch.setattr(Jasco, "generate", watched)
     take = model.generate("a waltz", seconds=24)
     assert take.audio.shape[-1] == 24 * 8000
-    assert [canvas.given.shape[1] for canvas, _ in canvases] == [250, 250, 250]
+    assert [canvas.given.shape[1] for canvas, _ in canvases] == [240, 240, 240]
     assert not canvases[0][0].given.any()
     for (_, before), (canvas, made) in pairwise(canvases):
         overlap = int(canvas.given.sum())
-        assert overlap >= 62 and torch.equal(canvas.frames[:, :overlap], before[:, -overlap:])
+        assert overlap == 60 and torch.equal(canvas.frames[:, :overlap], before[:, -overlap:])
         assert torch.equal(made[:, :overlap], before[:, -overlap:])
 
 
@@ -154,6 +163,39 @@ def test_a_midi_plan_is_played_as_it_is(model: Model, tmp_path: Path) -> None:
     assert shorter.score is not None and all(n.end <= 1.5 for track in shorter.score.tracks for n in track.notes)
 
 
+def test_a_plan_of_another_length_than_asked_is_cut_or_followed_by_silence_and_that_is_said(
+    model: Model, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.mid"
+    midi.write(planning.make(PROMPT, 3.0, seed=1).score, plan)
+    length = midi.read(plan).seconds
+    for seconds, word in ((1.5, "cut"), (5.0, "silence")):
+        take = model.generate("anything", plan=plan, seconds=seconds)
+        assert take.audio.shape[-1] == seconds * 8000 and take.score is not None and take.score.seconds == seconds
+        assert word in take.record["note"] and f"{length:g} s" in take.record["note"]
+    for agreed in (model.generate("anything", plan=plan), model.generate(PROMPT, seconds=1)):
+        assert agreed.record["note"] == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "message"), [(700.0, r"at most 600 seconds, not the 700.* of the plan"), (0.3, "at least")]
+)
+def test_the_length_of_a_plan_is_checked_too(model: Model, tmp_path: Path, seconds: float, message: str) -> None:
+    plan = tmp_path / "plan.mid"
+    score = planning.make(PROMPT, 4.0, seed=1).score
+    midi.write(planning.trim(score, seconds) if seconds < 4 else replace(score, seconds=seconds), plan)
+    with pytest.raises(ValueError, match=message):
+        model.generate("anything", plan=plan)
+    assert model.generate("anything", plan=plan, seconds=1).audio.shape[-1] == 8000
+
+
+def test_guidance_by_what_is_not_told_is_refused(model: Model) -> None:
+    for weights in ({"score": 3.0}, {"all": 1.0, "text+score": 2.0}):
+        with pytest.raises(ValueError, match="'score', which is not told"):
+            model.generate(PROMPT, seconds=1, plan="none", guidance=weights)
+    model.generate(PROMPT, seconds=1, plan="none", guidance={"text": 3.0, "score": 0.0})
+
+
 def test_a_chart_rules_and_the_prompt_fills_in(tmp_path: Path) -> None:
     (tmp_path / "chart.txt").write_text("key: D major\n\n| D | G | A7 | D |\n")
     made = planning.make("a fast waltz", 6.0, 0, str(tmp_path / "chart.txt")).score
@@ -172,6 +214,23 @@ def test_saving_and_playing(model: Model, tmp_path: Path) -> None:
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(match[1])))
     assert rate == 8000 and len(samples) == 8000
     assert "<b>" not in replace(take, record={**take.record, "prompt": "<b>"})._repr_html_()
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
+def test_any_reader_finds_prompt_seed_model_and_version(model: Model, tmp_path: Path, suffix: str) -> None:
+    take = model.generate(PROMPT, seconds=37, seed=11, steps=1)
+    with soundfile.SoundFile(take.save(tmp_path / f"take.{suffix}")) as file:
+        found = file.copy_metadata()
+    assert found["title"] == PROMPT and found["artist"] == "tiny"
+    assert found["software"].startswith(f"counterpoint {counterpoint.__version__}, seed 11")
+    record = json.loads(found["comment"])
+    assert record == {name: take.record[name] for name in generation.TAGGED}
+    assert (record["prompt"], record["seed"], record["model"], record["version"]) == (
+        PROMPT,
+        11,
+        "tiny",
+        counterpoint.__version__,
+    )
 
 
 def test_not_a_number_is_not_saved(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,6 +289,34 @@ def test_an_interrupted_save_keeps_the_old_one(tiny_model: Path, tmp_path: Path,
         checkpoint.save(tmp_path, loaded.system, loaded.manifest)
     assert (tmp_path / checkpoint.WEIGHTS).read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {checkpoint.WEIGHTS, checkpoint.CONFIG}
+
+
+def test_what_16_bits_cannot_hold_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    loaded = checkpoint.load(tiny_model)
+    loaded.system.get_buffer("std")[0] = 1e5
+    with pytest.raises(ValueError, match="std holds 100000, which 16-bit floats cannot"):
+        checkpoint.save(tmp_path / "half", loaded.system, loaded.manifest, half=True)
+    assert not (tmp_path / "half").exists()
+    checkpoint.save(tmp_path / "whole", loaded.system, loaded.manifest)
+
+
+def test_a_system_ships_with_the_codec_of_its_frames_only(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship = runpy.run_path(str(Path(__file__).parent.parent / "recipes" / "ship.py"))["ship"]
+    monkeypatch.setattr(checkpoint, "_shipped_folder", lambda: tmp_path)
+    checkpoint.save(tmp_path / "own", checkpoint.load_codec(tiny_model), checkpoint.read_manifest(tiny_model / "codec"))
+    other = checkpoint.load_codec(tiny_model)
+    other.get_buffer("mean").add_(0.01)
+    checkpoint.save(tmp_path / "other", other, checkpoint.read_manifest(tiny_model / "codec"))
+    for codec, message in ((None, "name its codec"), ("nobody", "own or other|other or own"), ("other", "another encoder")):
+        with pytest.raises(ValueError, match=message):
+            ship(tiny_model, tmp_path / "shipped", codec)
+    with pytest.raises(ValueError, match="leave out --codec"):
+        ship(tiny_model / "codec", tmp_path / "shipped", "own")
+    assert not (tmp_path / "shipped").exists()
+    ship(tiny_model, tmp_path / "shipped", "own")
+    assert checkpoint.load("shipped").manifest.codec == "own"
 
 
 def test_only_what_was_typed_is_fetched(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

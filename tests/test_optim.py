@@ -1,12 +1,14 @@
 """Schedules by closed form, averages by hand, decay where it belongs."""
 
+import json
 import math
 
 import pytest
 import torch
 from torch import nn
 
-from counterpoint.optim import EMA, OptimConfig, clip_gradients, parameter_groups, schedule
+from counterpoint.config import dump, parse
+from counterpoint.optim import EMA, OptimConfig, clip_gradients, hidden_matrices, parameter_groups, schedule
 
 
 class Net(nn.Module):
@@ -34,9 +36,39 @@ def test_only_matrices_and_kernels_decay():
     assert only["params"] == [net.scale]
 
 
+class Stacked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(5, 8)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(8, 24), nn.LayerNorm(24), nn.Linear(24, 8)) for _ in range(2))
+        self.last = nn.Linear(8, 5)
+
+
+def test_muon_moves_the_matrices_of_blocks_by_rotations_and_adamw_the_rest():
+    torch.manual_seed(0)
+    net = Stacked()
+    hidden = hidden_matrices(net, list(net.parameters()))
+    assert {id(p) for p in hidden} == {id(net.blocks[i][j].weight) for i in (0, 1) for j in (0, 2)}
+    config = OptimConfig(hidden="muon", lr=0.01, weight_decay=0.0)
+    before = [p.detach().clone() for p in net.parameters()]
+    optimisers = config.build(net, list(net.parameters()))
+    assert optimisers.keys() == {"adamw", "muon"}
+    for parameter in net.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    for optimiser in optimisers.values():
+        optimiser.step()
+    moved = {id(p): p.detach() - old for p, old in zip(net.parameters(), before, strict=True)}
+    assert all(step.abs().max() > 0 for step in moved.values())
+    for weight in hidden:  # every direction by about the same: 0.2 sqrt(the longer side) times the learning rate
+        sizes = torch.linalg.svdvals(moved[id(weight)]) / (0.01 * 0.2 * 24**0.5)
+        assert sizes.min() > 0.5 and sizes.max() < 1.4
+    assert torch.allclose(moved[id(net.first.weight)].abs(), torch.tensor(0.01), atol=1e-4)  # AdamW's first step
+    assert OptimConfig().build(net, list(net.parameters())).keys() == {"adamw"}
+
+
 @pytest.mark.parametrize(("kind", "at_middle"), [("cosine", 0.55), ("linear", 0.55), ("constant", 1.0), ("wsd", 1.0)])
 def test_schedules_start_peak_and_end_where_they_should(kind, at_middle):
-    config = OptimConfig(schedule=kind, warmup_steps=100, min_lr_ratio=0.1, decay_part=0.25)
+    config = OptimConfig(schedule=kind, warmup_steps=100)
     assert schedule(config, 0, 1100) == pytest.approx(0.01)
     assert schedule(config, 49, 1100) == pytest.approx(0.5)
     assert schedule(config, 99, 1100) == schedule(config, 100, 1100) == pytest.approx(1.0)
@@ -106,6 +138,23 @@ def test_the_average_goes_on_from_its_state():
     first.update()
     second.update()
     assert all(torch.equal(first.average[name], second.average[name]) for name in first.average)
+
+
+def test_what_a_schedule_would_ignore_is_refused():
+    for kind, name in (
+        ("cosine", "decay_part"),
+        ("linear", "decay_part"),
+        ("constant", "decay_part"),
+        ("constant", "min_lr_ratio"),
+    ):
+        with pytest.raises(ValueError) as error:
+            parse(OptimConfig, {"schedule": kind, name: 0.3}, "a.toml")
+        sentence = f"the schedule {kind!r} has no {name}; leave it out or choose another schedule."
+        assert str(error.value) == f"a.toml: the whole: {sentence}"
+    for kind in ("cosine", "linear", "constant", "wsd"):
+        config = OptimConfig(schedule=kind)
+        assert parse(OptimConfig, json.loads(dump(config))) == config  # though it names all settings
+    assert OptimConfig(schedule="wsd", decay_part=0.3, min_lr_ratio=0.3).decay_part == 0.3
 
 
 def test_settings_out_of_range_are_refused():

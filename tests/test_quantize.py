@@ -1,5 +1,11 @@
 """Codebooks: nearest codes, k-means, revival, prefixes, gradients."""
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +91,48 @@ def test_averages_follow_the_data(quantizer, vectors):
     for step in range(40):
         averages.update(quantizer, moved, _gen(step))
     assert quantizer(moved).commitment < 0.7 * before
+
+
+def learnt(frames: torch.Tensor, seed: int, kill: bool) -> torch.Tensor:
+    """The codes after ten steps on `frames`; with `kill`, one begins dead."""
+    quantizer = ResidualQuantizer(levels=2, bins=8, dim=6)
+    quantizer.fit(torch.randn(500, 6, generator=_gen()), _gen())
+    averages = CodebookAverages(quantizer, decay=0.9)
+    if kill:
+        quantizer.books[0].codes[3] = averages.total[0, 3] = 1e4
+        averages.count[0, 3] = 1e-4
+    for step in range(10):
+        averages.update(quantizer, frames, _gen(100 * seed + step))
+    return torch.stack([book.codes for book in quantizer.books])
+
+
+TOGETHER = """
+import sys
+sys.path.insert(0, {tests!r})
+import torch
+import test_quantize as t
+from counterpoint import parallel
+torch.set_num_threads(1)
+place = parallel.place("cpu")
+with parallel.together(place):
+    frames = torch.randn(4, 200, 6, generator=t._gen(5))[2 * place.rank : 2 * place.rank + 2]
+    torch.save([t.learnt(frames, place.rank, kill) for kill in (False, True)], f"{{sys.argv[1]}}/{{place.rank}}.pt")
+"""
+
+
+def test_several_processes_learn_the_codebooks_of_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-c", TOGETHER.format(tests=str(Path(__file__).parent)), str(tmp_path)]
+    ours = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    both = [subprocess.Popen(command, env={**os.environ, **ours, "RANK": str(rank)}) for rank in range(2)]
+    try:
+        assert [process.wait(timeout=300) for process in both] == [0, 0]
+    finally:
+        for process in both:
+            process.kill()
+    (alive, revived), other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert torch.equal(alive, other[0]) and torch.equal(revived, other[1])
+    assert revived.abs().max() < 10
+    torch.testing.assert_close(alive, learnt(torch.randn(4, 200, 6, generator=_gen(5)), 0, kill=False), atol=1e-5, rtol=1e-4)

@@ -1,12 +1,20 @@
 """From a corpus folder to a model that loads: encode, train a recipe, go on, load the checkpoint."""
 
+import io
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from rich.console import Console
 
 from counterpoint import annotation
 from counterpoint.codecs.spectral import SpectralConfig
@@ -68,12 +76,57 @@ def test_a_recipe_becomes_a_checkpoint_that_loads(recipe, tmp_path):
     assert (tmp_path / "train" / "samples" / "0000024" / "0.txt").read_text() == "slow piano\n"
 
 
-def test_it_goes_on_where_it_stopped(recipe, tmp_path):
-    run_recipe(recipe, [], tmp_path / "straight", device="cpu")
-    run_recipe(recipe, ["train.steps=10", "optim.schedule=constant"], tmp_path / "twice", device="cpu")
-    run_recipe(recipe, [], tmp_path / "twice", device="cpu")
-    steps = [json.loads(line)["step"] for line in (tmp_path / "twice/train/log.jsonl").read_text().splitlines()]
-    assert steps[-1] == 20 and set(range(1, 21)) <= set(steps)
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from counterpoint import recipe, training
+step = training._step
+def slow(*arguments):
+    time.sleep(0.1)  # so that the kill comes in the midst
+    return step(*arguments)
+training._step = slow
+recipe.run_recipe(Path(sys.argv[1]), sys.argv[3:], Path(sys.argv[2]), device="cpu")
+"""
+
+
+def killed(path: Path, changes: list[str], out: Path, step: int) -> None:
+    """A run in a process of its own, which is killed after `step` steps or a few more."""
+    command = [sys.executable, "-c", SCRIPT, str(path), str(out), *changes]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    log, end = out / "train" / "log.jsonl", time.monotonic() + 300  # a busy machine takes long to import torch
+    while time.monotonic() < end and process.poll() is None and not (log.exists() and log.read_text().count("\n") >= step):
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+
+def weights_of(out: Path) -> list[bytes | dict[str, torch.Tensor]]:
+    """What a run leaves: its checkpoint as bytes, and its state's tensors."""
+    return [(out / "model.safetensors").read_bytes(), torch.load(out / "train" / "state.pt", weights_only=True)["system"]]
+
+
+def same(a: Path, b: Path) -> bool:
+    (one, state), (other, others) = weights_of(a), weights_of(b)
+    return one == other and state.keys() == others.keys() and all(torch.equal(state[name], others[name]) for name in state)
+
+
+def test_killed_and_resumed_has_the_weights_of_never_killed(recipe, tmp_path):
+    changes = ["train.threads=1", "samples=0"]
+    run_recipe(recipe, changes, tmp_path / "straight", device="cpu")
+    killed(recipe, changes, tmp_path / "broken", step=12)
+    assert torch.load(tmp_path / "broken" / "train" / "state.pt", weights_only=True)["step"] == 10
+    assert not same(tmp_path / "straight", tmp_path / "broken")
+    assert run_recipe(recipe, changes, tmp_path / "broken", device="cpu").step == 20
+    assert same(tmp_path / "straight", tmp_path / "broken")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "broken/train/log.jsonl").read_text().splitlines()]
+    assert set(range(1, 21)) <= set(steps)
+
+
+def test_a_run_says_its_name_and_what_it_learns_from(recipe, tmp_path):
+    console = Console(file=io.StringIO(), width=400)
+    run_recipe(recipe, ["train.steps=1", "samples=0", "name=Fido"], tmp_path, device="cpu", console=console)
+    first = console.file.getvalue().splitlines()[0]
+    assert re.fullmatch(rf"Fido: 0\.\d\d million parameters learn from 4 clips, in {tmp_path}\.", first)
 
 
 def test_the_wrong_codec_and_misspelt_keys_are_named(recipe, tmp_path):
@@ -95,10 +148,16 @@ train = {{ steps = 4, batch_size = 2, log_every = 1, valid_batches = 1, save_eve
 """
 
 
-def test_a_codec_is_trained_from_its_closed_form(recipe, tmp_path):
+@pytest.fixture(scope="module")
+def codec_recipe(recipe: Path) -> Path:
     sizes = ", ".join(f"{name} = {value}" for name, value in SpectralConfig.tiny().model_dump(exclude={"kind"}).items())
-    path = tmp_path / "codec.toml"
+    path = recipe.parent / "codec.toml"
     path.write_text(CODEC.format(folder=recipe.parent / "corpus", sizes=sizes))
+    return path
+
+
+def test_a_codec_is_trained_from_its_closed_form(codec_recipe, tmp_path):
+    path = codec_recipe
     run_recipe(path, ["train.steps=2"], tmp_path / "out", device="cpu")
     assert run_recipe(path, [], tmp_path / "out", device="cpu").step == 4
     codec = checkpoint.load_codec(tmp_path / "out")
@@ -109,3 +168,43 @@ def test_a_codec_is_trained_from_its_closed_form(recipe, tmp_path):
     assert names == {"0-original.wav", "0-frames.wav", "0-tokens.wav"}
     with pytest.raises(ValueError, match="train into another folder"):
         run_recipe(path, ["codec.levels=2"], tmp_path / "out", device="cpu")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing answers it."""
+
+
+def test_a_codec_killed_while_its_checkpoint_was_replaced_goes_on(codec_recipe, tmp_path, monkeypatch):
+    changes = ["train.threads=1", "samples=0"]
+    run_recipe(codec_recipe, changes, tmp_path / "straight", device="cpu")
+    broken, replace, replaced = tmp_path / "broken", os.replace, []
+
+    def kill_in_between(source: Path, target: Path) -> None:
+        if Path(target).parent == broken and (broken / "train" / "state.pt").exists():
+            replaced.append(target)
+            if len(replaced) == 2:
+                raise Killed
+        replace(source, target)
+
+    torch.manual_seed(99)  # a process of its own starts elsewhere
+    monkeypatch.setattr(os, "replace", kill_in_between)
+    with pytest.raises(Killed):
+        run_recipe(codec_recipe, changes, broken, device="cpu")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="belongs to another"):
+        checkpoint.load_codec(broken)
+    closed = checkpoint.load_codec(broken / "train" / "start")
+    run_recipe(codec_recipe, changes, broken, device="cpu")
+    assert same(tmp_path / "straight", broken)
+    assert checkpoint.load_codec(broken).frame_state()["basis"].equal(closed.frame_state()["basis"])
+
+
+def test_a_codec_run_that_kept_no_closed_form_goes_on(codec_recipe, tmp_path):
+    changes = ["train.threads=1", "samples=0"]
+    run_recipe(codec_recipe, changes, tmp_path / "straight", device="cpu")
+    run_recipe(codec_recipe, [*changes, "train.steps=2"], tmp_path / "older", device="cpu")
+    (tmp_path / "older" / "train" / "start").rename(tmp_path / "elsewhere")
+    assert run_recipe(codec_recipe, changes, tmp_path / "older", device="cpu").step == 4
+    for name in ("centre", "basis", "spread"):
+        one, other = (checkpoint.load_codec(tmp_path / run).get_buffer(name) for run in ("straight", "older"))
+        assert torch.equal(one, other)

@@ -1,10 +1,12 @@
 """Promises of every system: each is checked for each member of SYSTEMS."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
+from counterpoint import config
 from counterpoint.conditioners.score import paint
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
 from counterpoint.systems.base import System
@@ -195,3 +197,32 @@ def test_a_painted_score_is_the_score(system):
     torch.testing.assert_close(
         generate(system, 1, [1], text=["slow"], score=[roll]), generate(system, 1, [1], text=["slow"], score=[score()])
     )
+
+
+def test_guidance_by_what_is_not_told_is_refused(system):
+    with pytest.raises(ValueError, match="'score', which is not told"):
+        generate(system, 1, [1], Sampling(steps=1, guidance={"score": 3.0}), text=["slow"], score=[None])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"drop_all": 1.5}, "drop_all: "),
+        ({"drop_each": -0.1}, "drop_each: "),
+        ({"canvas": math.nan}, "canvas: "),
+        ({"sigma_min": 1.0}, "sigma_min: "),
+        ({"window_seconds": 0}, "window_seconds: "),
+        ({"window_seconds": math.inf}, "window_seconds: "),
+        ({"sampling": {"steps": 0}}, "sampling.steps: "),
+        ({"sampling": {"guidance": {"all": math.nan}}}, "sampling.guidance.all: "),
+        ({"sampling": {"guidance": {}}}, "sampling.guidance: "),
+        ({"backbone": {"heads": 0}}, "backbone.heads: "),
+        ({"backbone": {"context": False, "time": "adaln"}}, "backbone.context is false"),
+        ({"backbone": {"time": "none"}}, 'backbone.time is "none"'),
+        ({"backbone": {"causal": True}}, "backbone.causal is true"),
+    ],
+)
+def test_impossible_settings_are_named(content, message):
+    with pytest.raises(ValueError, match=f"^recipe: .*{message}") as error:
+        config.parse(JascoConfig, content, "recipe")
+    assert "\n" not in str(error.value) and "Value error" not in str(error.value)

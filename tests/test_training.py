@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -373,3 +374,57 @@ def test_an_error_in_the_data_reaches_the_user(tmp_path):
         train(Toy(), Bad(), None, OPTIM, CONFIG, tmp_path)
     with pytest.raises(ValueError, match="no items"):
         Loader(Noise(0), 1, seed=0)
+
+
+class Heavy(Toy):
+    """Its state does not fit where a log does."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("ballast", torch.zeros(100_000))
+
+
+def no_room(system: Trainable, step: int, folder: Path) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("export", [None, lambda system: None])
+def test_a_disk_that_fills_up_is_one_sentence_and_leaves_the_last_state(tmp_path, export):
+    config, limits = CONFIG.model_copy(update={"steps": 7}), resource.getrlimit(resource.RLIMIT_FSIZE)
+    train(Heavy(), Noise(), None, OPTIM, config, tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # a file may not grow beyond this
+    try:
+        with pytest.raises(ValueError, match=r"cannot be written .File too large.*make room there"):
+            train(Heavy(), Noise(), None, OPTIM, CONFIG, tmp_path, export=export)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert state(tmp_path)["step"] == 7
+    assert {path.name for path in tmp_path.iterdir()} <= {"state.pt", "model.safetensors", "log.jsonl", "tensorboard"}
+    with pytest.raises(ValueError, match=r"0000014 cannot be written .No space left"):
+        update = {"sample_every": 14}
+        train(Heavy(), Noise(), None, OPTIM, CONFIG.model_copy(update=update), tmp_path, samples=no_room)
+
+
+def test_a_place_where_nothing_can_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ValueError, match=r"cannot be written .*choose another folder"):
+        go(tmp_path / "file" / "out")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_log_that_finds_no_room_is_one_sentence(tmp_path):
+    journal = training.Journal(tmp_path, 0)
+    (tmp_path / "log.jsonl").unlink()
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(ValueError, match=r"log\.jsonl cannot be written .No space left"):
+        journal.write(1, {"loss": 1.0})
+
+
+def test_only_what_has_a_backbone_is_compiled(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    config, toy = CONFIG.model_copy(update={"compile": True, "steps": 1}), Toy()
+    go(tmp_path / "toy", config, toy)
+    assert compiled == [toy.backbone]
+    with pytest.raises(ValueError, match="no backbone to compile"):
+        go(tmp_path / "duel", config, Duel())

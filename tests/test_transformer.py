@@ -1,9 +1,12 @@
 """The backbone: causality by gradient, masks, the three ways in, and our attention against torch's."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from counterpoint import config as settings
 from counterpoint.nn import attention
 from counterpoint.nn.transformer import Transformer, TransformerConfig
 from counterpoint.types import Cond
@@ -114,3 +117,25 @@ def test_rotary_scores_depend_on_distance_alone():
 def test_heads_must_divide_width():
     with pytest.raises(ValueError, match="multiple"):
         attention.Attention(10, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"width": 0}, "width: .*greater than"),
+        ({"depth": 0}, "depth: "),
+        ({"heads": -1}, "heads: "),
+        ({"width": 10, "heads": 3}, "width 10 must be an even multiple of heads 3"),
+        ({"width": 6, "heads": 2}, "even multiple"),
+        ({"feedforward": math.nan}, "feedforward: "),
+        ({"feedforward": math.inf}, "feedforward: "),
+        ({"feedforward": 1e-4, "width": 32}, "feedforward 0.0001"),
+        ({"local": -1}, "local: "),
+        ({"depth": 1, "skips": True}, "skips join two halves"),
+        ({"context": False}, 'time is "context", but context is false'),
+    ],
+)
+def test_impossible_settings_are_named(content: dict[str, object], message: str):
+    with pytest.raises(ValueError, match=f"^recipe: .*{message}") as error:
+        settings.parse(TransformerConfig, content, "recipe")
+    assert "\n" not in str(error.value) and "Value error" not in str(error.value)

@@ -6,7 +6,7 @@ Chords are Harte labels ("N" where there is none), keys and metres their names, 
 from typing import Any
 
 from counterpoint.instruments import instrument
-from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Section, Track
+from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Section, Track, harte_label
 
 
 def to_dict(score: Score) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def to_dict(score: Score) -> dict[str, Any]:
         "key": score.key.name,
         "beats": list(score.beats),
         "downbeats": list(score.downbeats),
-        "chords": [[span.start, span.end, "N" if span.chord is None else span.chord.harte] for span in score.chords],
+        "chords": [[span.start, span.end, harte_label(span.chord)] for span in score.chords],
         "sections": [[section.start, section.end, section.name] for section in score.sections],
         "tracks": [_track_to_dict(track) for track in score.tracks],
     }

@@ -1,12 +1,10 @@
-"""Audio in and out of files, and what every room does to it: rate, channels, loudness, peaks, joins.
+"""Audio in and out of files, and what every room does to it: rate, channels, loudness, peaks.
 
 Audio is float32 `c n`, full scale +-1.  Nothing here ever clips: what is too loud is turned down as a whole.
 """
 
 import io
 import math
-import os
-import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +17,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from counterpoint import tags as tagging
+from counterpoint.files import renamed
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", "MPEG_LAYER_III")}
 """Suffixes that can be written, with soundfile's names for format and encoding."""
@@ -65,7 +64,8 @@ def write(path: str | Path, audio: Float[Tensor, "c n"], sample_rate: int, tags:
     if not torch.isfinite(audio).all():
         raise ValueError(f"The audio for {path.name} holds values that are not numbers; nothing was written. Make it anew.")
     encoded = _encode(audio.detach().float().cpu(), sample_rate, path.suffix.lower(), dict(tags or {}))
-    _replace(path, encoded)
+    with renamed(path) as temporary:
+        temporary.write_bytes(encoded)
     return path
 
 
@@ -105,19 +105,6 @@ def _dither(audio: Float[Tensor, "c n"]) -> Tensor:
     generator = torch.Generator().manual_seed(_DITHER_SEED)
     noise = torch.rand(2, *audio.shape, generator=generator)
     return (audio * 32766 + noise[0] - noise[1]).round().to(torch.int16)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror}); choose another folder or make room there.") from error
 
 
 def resample(audio: Float[Tensor, "c n"], from_rate: int, to_rate: int) -> Float[Tensor, "c m"]:
@@ -225,16 +212,3 @@ def normalise(
         return audio
     gain = min(lufs - level, ceiling - true_peak(audio, sample_rate))
     return audio * 10 ** (gain / 20)
-
-
-def crossfade(left: Float[Tensor, "c n"], right: Float[Tensor, "c m"], samples: int) -> Float[Tensor, "c l"]:
-    """`left` then `right`, the last `samples` of one fading into the first of the other; n + m - samples long.
-
-    The two weights sum to 1 (a raised cosine), so that where both hold the same sound it passes unchanged.
-    """
-    if not 0 <= samples <= min(left.shape[-1], right.shape[-1]):
-        raise ValueError(f"A crossfade of {samples} samples does not fit; both sides must be at least that long.")
-    fade = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(samples) + 0.5) / max(1, samples))
-    cut = left.shape[-1] - samples
-    middle = left[:, cut:] * (1 - fade) + right[:, :samples] * fade
-    return torch.cat([left[:, :cut], middle, right[:, samples:]], dim=-1)

@@ -7,15 +7,16 @@
     instruments: melody=flute, bass=acoustic bass
     | Am7 | Dm7 G7 | Cmaj7 / / G | % |
 
-A bar is divided equally among its entries; "/" holds the chord for one more entry, "%" repeats the bar before.
+A bar is divided equally among its entries; "/" holds the chord for one more entry, "%" repeats the bar before.  The line
+of instruments, where there is one, names all who play: other roles are silent.  What else is not said is left open.
 """
 
 import math
 import re
 from bisect import bisect_left, bisect_right
 
-from .instruments import GM_PROGRAMS
-from .music import ROLES, Brief, Chord, ChordSpan, Key, Metre, Score
+from .instruments import GM_PROGRAMS, instrument
+from .music import FASTEST, ROLES, SLOWEST, UNKNOWN_STYLE, Brief, Chord, ChordSpan, Key, Metre, Score, chord_name
 
 BARS_A_LINE = 4
 FINEST = 24
@@ -23,18 +24,21 @@ FINEST = 24
 
 
 def print_chart(score: Score) -> str:
-    """The chart of a score, one line per four bars; starts of bars are the score's down-beats."""
-    players = ", ".join(f"{t.role}={_player(t.role, t.program)}" for t in score.tracks)
-    head = [f"style: {score.style}", f"key: {score.key.name}", f"tempo: {score.bpm:g}", f"metre: {score.metre.name}"]
+    """The chart of a score, one line per four bars; starts of bars are the score's down-beats.
+
+    What a chart cannot ask for is left out: an unknown style, a tempo that nobody plays, a role's second player.
+    """
+    players = {track.role: instrument(track.role, track.program) for track in reversed(score.tracks)}
+    named = ", ".join(f"{role}={players[role]}" for role in ROLES if role in players)
+    head = [] if score.style == UNKNOWN_STYLE else [f"style: {score.style}"]
+    head += [f"key: {score.key.name}"]
+    head += [f"tempo: {score.bpm:g}"] if SLOWEST <= score.bpm <= FASTEST else []
+    head += [f"metre: {score.metre.name}"]
     head += [f"mood: {score.mood}"] if score.mood else []
-    head += [f"instruments: {players}"] if players else []
+    head += [f"instruments: {named}"] if named else []
     bars = _bars(score)
     lines = [f"| {' | '.join(bars[i : i + BARS_A_LINE])} |" for i in range(0, len(bars), BARS_A_LINE)]
     return "\n".join([*head, "", *lines]) + "\n"
-
-
-def _player(role: str, program: int) -> str:
-    return "drum kit" if role == "drums" else GM_PROGRAMS[program]
 
 
 def _bars(score: Score) -> list[str]:
@@ -68,7 +72,7 @@ def _sounding(spans: list[tuple[int, ChordSpan]], tick: int) -> ChordSpan | None
 def _entries(changes: list[tuple[int, ChordSpan | None]], first: int, last: int) -> str:
     """One bar: "Am7", "Dm7 G7" or "C / / G"."""
     step = math.gcd(last - first, *(tick - first for tick, _ in changes))
-    named = {tick: "N.C." if span is None or span.chord is None else span.chord.name for tick, span in changes}
+    named = {tick: chord_name(span and span.chord) for tick, span in changes}
     return " ".join(named.get(tick, "/") for tick in range(first, last, step))
 
 
@@ -94,13 +98,15 @@ def parse_chart(text: str) -> Brief:
         head[name] = value.strip()
     metre = Metre.parse(head["metre"]) if "metre" in head else None
     spans = _at_lines(bars, (metre or Metre()).beats)
+    players = _instruments(head["instruments"]) if "instruments" in head else {}
     return Brief(
         style=head.get("style", "").lower() or None,
         mood=head.get("mood", "").lower() or None,
         key=Key.parse(head["key"]) if "key" in head else None,
         bpm=_tempo(head["tempo"]) if "tempo" in head else None,
         metre=metre or (Metre() if spans else None),
-        instruments=_instruments(head.get("instruments", "")),
+        instruments=players,
+        without=frozenset(ROLES) - frozenset(players) if players else frozenset(),
         chords=tuple(chord for chord, _ in spans),
         chord_beats=tuple(beats for _, beats in spans),
     )
@@ -155,19 +161,23 @@ def parse_bar(text: str, beats: int, previous: list[tuple[Chord | None, float]])
 
 def _tempo(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:bpm)?", text.strip(), re.IGNORECASE)
-    if match is None or not 30 <= float(match[1]) <= 300:
-        raise ValueError(f"The tempo {text!r} is none; write beats per minute from 30 to 300, for example 96.")
+    if match is None or not SLOWEST <= float(match[1]) <= FASTEST:
+        raise ValueError(f"The tempo {text!r} is none; write beats per minute from {SLOWEST:g} to {FASTEST:g}, for example 96.")
     return float(match[1])
 
 
 def _instruments(text: str) -> dict[str, int]:
-    """ "melody=flute, bass=33" as programs by role; a number is a General-MIDI program from 0."""
+    """ "melody=flute, bass=33" as programs by role; a number is a General-MIDI program from 0.  Raises ValueError."""
     programs: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         role, _, name = (piece.strip().lower() for piece in part.partition("="))
         if role not in ROLES or not name:
             raise ValueError(f"{part!r} is no player; write a role ({', '.join(ROLES)}), = and an instrument: melody=flute.")
+        if role in programs:
+            raise ValueError(f"The {role} has two players; leave one, since every role has one player.")
         programs[role] = 0 if role == "drums" else _program(name)
+    if not programs:
+        raise ValueError("Nobody plays; name a player such as melody=flute, or take the line of instruments away.")
     return programs
 
 

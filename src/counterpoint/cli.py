@@ -43,7 +43,7 @@ def generate(
     seconds: float | None = None,
     seed: int = 0,
     count: int = 1,
-    output: Output = None,
+    output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     format: Format | None = None,
     plan: str = "auto",
     model: str = "jasco-tiny",
@@ -58,13 +58,13 @@ def generate(
     prompt
         The music in words, in quotes: "a bossa nova with flute and nylon guitar, 120 bpm".
     seconds
-        Length; 10 unless a MIDI plan says otherwise.
+        Length; 10, or that of a MIDI plan.  Where both are given, this rules: the plan is cut, or silence follows it.
     seed
         The same seed gives the same music; another seed, another piece.
     count
         How many pieces, with the seeds SEED, SEED + 1, ...
     output
-        The file to write, or a folder; by default named after the prompt, and never over an existing file.
+        The file to write, or a folder/.  A file that is named is replaced, a name that is made up never meets another file.
     format
         Format of the file where --output does not say it; wav by default.
     plan
@@ -102,12 +102,16 @@ def _report(take: "Take", path: Path, elapsed: float) -> None:
     seconds = take.audio.shape[-1] / take.sample_rate
     _say(f"{path}: {seconds:g} s of music made in {elapsed:.1f} s (seed {take.seed}, {take.record['model']})")
     _say(f"  plan: {take.record['summary']}")
+    if take.record["note"]:
+        _say(f"  note: {take.record['note']}")
     _report_unknown(take.record["unknown"])
 
 
 def _report_unknown(words: Sequence[str]) -> None:
+    from counterpoint import planning
+
     if words:
-        _say(f"  not understood: {', '.join(words)}")
+        _say(f"  not understood: {planning.not_understood(words)}")
 
 
 @app.command
@@ -129,6 +133,7 @@ def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output
     """
     from counterpoint import planning, request
     from counterpoint.chart import print_chart
+    from counterpoint.files import write_text
     from counterpoint.midi import write
 
     asked = request.read({"text": prompt, "seconds": seconds, "seed": seed})
@@ -141,7 +146,7 @@ def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output
     made = planning.make(asked.text, asked.seconds, asked.seed)
     write(made.score, target)
     if chart is not None:
-        destination.write_text(chart, print_chart(made.score))
+        write_text(chart, print_chart(made.score))
     _say(f"{target}: {planning.summary(made.score)} (seed {seed})")
     _report_unknown(made.unknown)
 

@@ -2,8 +2,12 @@
 
 A config *builds* its thing (`build()`), so that go-to-definition works; unions are told apart by `kind`.
 A key that does not exist is an error that names its nearest neighbour: nothing is silently ignored.
+
+Here, too, as the lowest room that has to do with files: how a file is written, whole or not at all.
 """
 
+import copy
+import datetime
 import difflib
 import json
 import tomllib
@@ -37,8 +41,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def override(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """`content` with changes of the form `a.b=c` applied; c is read as a TOML value, or else as plain text."""
-    result = json.loads(json.dumps(content))
+    """`content` with changes of the form `a.b=c` applied; c is read as a TOML value, or else (and for dates) as plain text."""
+    result = copy.deepcopy(dict(content))
     for change in changes:
         path, equals, value = change.partition("=")
         if not equals or not path:
@@ -55,9 +59,10 @@ def override(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, An
 
 def _parse_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    return text if isinstance(value, datetime.date | datetime.time) else value  # no setting is a date, but a folder may be
 
 
 def parse(kind: type[C], content: Mapping[str, Any], source: str = "settings") -> C:
@@ -73,7 +78,7 @@ def parse(kind: type[C], content: Mapping[str, Any], source: str = "settings") -
 def _explain(kind: type[BaseModel], error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
-        return f"{where or 'the whole'}: {error['msg']}."
+        return f"{where or 'the whole'}: {error['msg'].removeprefix('Value error, ').rstrip('.')}."
     known = _keys_at(kind, [part for part in error["loc"][:-1] if isinstance(part, str)])
     near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}."

@@ -5,18 +5,23 @@ import re
 from pathlib import Path
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")  # those of audio.FORMATS, which would import torch
+_SLASHES = tuple({"/", os.sep})
 
 
-def audio_file(prompt: str, output: Path | None, format: str | None, seed: int, count: int) -> Path:
-    """The file of one piece, checked for being writable before any work begins.  Raises ValueError."""
+def audio_file(prompt: str, output: str | None, format: str | None, seed: int, count: int) -> Path:
+    """The file of one piece, checked for being writable before any work begins.  Raises ValueError.
+
+    Without `output`, or where that is a folder or ends in a slash, the file is named after the prompt and the seed.  A file
+    that is named is replaced; a name that is made here, as those of several pieces are, goes round what is there.
+    """
     suffix = f".{format or 'wav'}"
-    if output is None or output.is_dir() or str(output).endswith(os.sep):
-        target = free((output or Path()) / f"{slug(prompt)}-{seed}{suffix}")
+    if output is None or output.endswith(_SLASHES) or Path(output).is_dir():
+        target = free(Path(output or "") / f"{slug(prompt)}-{seed}{suffix}")
     else:
-        named = output if output.suffix else output.with_suffix(suffix)
+        named = Path(output) if Path(output).suffix else Path(output).with_suffix(suffix)
         if format is not None and named.suffix.lower() != suffix:
             raise ValueError(f"The file {output} and --format {format} disagree; leave one of them out.")
-        target = named if count == 1 else named.with_stem(f"{named.stem}-{seed}")
+        target = named if count == 1 else free(named.with_stem(f"{named.stem}-{seed}"))
     if target.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{target.suffix} files cannot be written; let the name end in .wav, .flac, .mp3 or .ogg.")
     check_writable(target)
@@ -49,14 +54,3 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise ValueError(f"Nothing can be written into {folder} ({error.strerror}); choose another folder with -o.") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

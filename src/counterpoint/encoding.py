@@ -1,7 +1,8 @@
 """A corpus of audio and a codec -> a cache of frames, tokens and painted scores (its layout is described in `data/latents.py`).
 
 The cache grows in OUT.partial and takes its name when it is whole.  Each clip that is done is noted there, so that a run that
-was killed goes on where it stopped.  Worker processes decode, encode and paint, with one thread each.
+was killed goes on where it stopped.  Worker processes decode, encode and paint, with one thread each: sums over threads
+would depend on their number.
 """
 
 import hashlib
@@ -13,7 +14,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,9 @@ from counterpoint import audio as sound
 from counterpoint.codecs.base import Codec
 from counterpoint.data.folder import Row, read_folder
 from counterpoint.data.latents import CacheInfo
+from counterpoint.files import renamed, writing
 from counterpoint.music import Score
+from counterpoint.parallel import one_thread
 from counterpoint.types import Progress, Roll
 
 Painter = Callable[[Score, float, int], Roll]
@@ -47,9 +51,13 @@ def encode(
 ) -> CacheInfo:
     """Cache every clip of a corpus folder, going on where an earlier call was stopped; a whole cache is left as it is.
 
-    `batch` clips are encoded at once by each of `workers` processes.  Raises ValueError when `out` was made by another codec
-    or from other clips, when a clip cannot be read, or when the disk is too small.
+    `batch` clips are encoded at once by each of `workers` processes.  Raises ValueError when `out` holds something else, or was
+    made by another codec or from other clips, when a clip or an annotation cannot be read, when a worker is killed, or when
+    nothing can be written.
     """
+    occupied = out.is_file() or (out.is_dir() and any(out.iterdir()))
+    if occupied and not (out / "info.json").is_file():
+        raise ValueError(f"{out} is there already and is no cache; choose a new or empty folder.")
     rows = read_folder(corpus)
     if not rows:
         raise ValueError(f"{corpus} holds no clips; compose some (counterpoint compose), or give another folder.")
@@ -64,13 +72,11 @@ def encode(
         _create(partial, info)
     done = _read_done(partial)
     missing = [(i, row) for i, row in enumerate(rows) if i not in done]
-    with (partial / "done.jsonl").open("a", encoding="utf-8") as notes:
-        for lengths in _work(_Job(codec, paint, info, partial), _chunks(missing, batch), workers):
-            notes.write("".join(json.dumps([index, frames]) + "\n" for index, frames in lengths.items()))
-            notes.flush()
-            done.update(lengths)
-            if progress is not None:
-                progress(len(done), len(rows))
+    for lengths in _work(_Job(codec, paint, info, partial), _chunks(missing, batch), workers):
+        _note_done(partial, lengths)
+        done.update(lengths)
+        if progress is not None:
+            progress(len(done), len(rows))
     _finish(partial, out, rows, done)
     return info
 
@@ -92,7 +98,14 @@ def describe(rows: Sequence[Row], codec: Codec, paint: Painter | None) -> CacheI
         clips=len(rows),
         frames=frames,
         painted=None if roll is None else (roll.frames.shape[1], len(roll.vector)),
+        contents=hashlib.sha256("\n".join(map(_content, rows)).encode()).hexdigest(),
     )
+
+
+def _content(row: Row) -> str:
+    """What changes when a clip does, without reading it: its length, captions, and the sizes of its audio and annotation."""
+    files = [row.path, row.values.get("annotation")]
+    return json.dumps([row.seconds, row.captions, [Path(file).stat().st_size for file in files if file is not None]])
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
@@ -110,15 +123,22 @@ def _samples(row: Row, codec: Codec) -> int:
 
 def _score(row: Row) -> Score | None:
     path = row.values.get("annotation")
-    return None if path is None else annotation.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    if path is None:
+        return None
+    try:
+        return annotation.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as an annotation ({str(error).rstrip('.')}); mend or remove it.") from error
 
 
 def _same_or_refuse(info: CacheInfo, folder: Path) -> None:
     found = CacheInfo.read(folder / "info.json")
     if (found.codec, found.codebooks) != (info.codec, info.codebooks):
         raise ValueError(f"{folder} was made by another codec; encode into another folder, or delete it first.")
-    if found != info:
+    if replace(found, contents=info.contents) != info:
         raise ValueError(f"{folder} was made from other clips; encode into another folder, or delete it first.")
+    if found.contents not in (None, info.contents):
+        raise ValueError(f"{folder} was made from clips that have since changed; encode into another folder, or delete it.")
 
 
 def _create(folder: Path, info: CacheInfo) -> None:
@@ -130,7 +150,7 @@ def _create(folder: Path, info: CacheInfo) -> None:
     if info.painted is not None:
         shapes["rolls"] = (np.uint8, (info.clips, info.frames, info.painted[0]))
         shapes["vectors"] = (np.float32, (info.clips, info.painted[1]))
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, (kind, shape) in shapes.items():
             path = folder / f"{name}.npy"
@@ -138,9 +158,8 @@ def _create(folder: Path, info: CacheInfo) -> None:
             if sys.platform == "linux":
                 with path.open("r+b") as file:
                     os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        (folder / "info.json").write_text(info.dump(), encoding="utf-8")  # the last: what has it is ready to be filled
-    except OSError as error:
-        raise ValueError(f"{folder} cannot be written ({error.strerror}); choose another folder or make room there.") from error
+    with renamed(folder / "info.json") as path:  # the last: what has it is ready to be filled
+        path.write_text(info.dump(), encoding="utf-8")
 
 
 def _read_done(folder: Path) -> dict[int, int]:
@@ -148,8 +167,15 @@ def _read_done(folder: Path) -> dict[int, int]:
     path = folder / "done.jsonl"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     whole = text[: text.rfind("\n") + 1]
-    path.write_text(whole, encoding="utf-8")
+    if whole != text:
+        with renamed(path) as temporary:
+            temporary.write_text(whole, encoding="utf-8")
     return dict(json.loads(line) for line in whole.splitlines())
+
+
+def _note_done(folder: Path, lengths: Mapping[int, int]) -> None:
+    with writing(folder), (folder / "done.jsonl").open("a", encoding="utf-8") as notes:
+        notes.write("".join(json.dumps([index, frames]) + "\n" for index, frames in lengths.items()))
 
 
 _Chunk = list[tuple[int, Row]]
@@ -230,14 +256,19 @@ def _run(chunk: _Chunk) -> dict[int, int]:
 def _work(job: _Job, chunks: list[_Chunk], workers: int) -> Iterator[dict[int, int]]:
     """The chunks' lengths as they come ready; with one worker in this process, else in processes of their own."""
     if workers <= 1 or len(chunks) <= 1:
-        job.open()
-        yield from (job.run(chunk) for chunk in chunks)
+        with writing(job.folder):
+            job.open()
+        with one_thread():
+            yield from (job.run(chunk) for chunk in chunks)
         return
     context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads half
     with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (pickle.dumps(job),)) as pool:
         try:
             for future in as_completed([pool.submit(_run, chunk) for chunk in chunks]):
                 yield future.result()
+        except BrokenProcessPool as error:
+            message = "A worker was ended from outside (out of memory?); what is done is kept: call again with fewer workers."
+            raise ValueError(message) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -254,6 +285,8 @@ def _finish(partial: Path, out: Path, rows: Sequence[Row], done: dict[int, int])
         }
         for index, row in enumerate(rows)
     ]
-    (partial / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    (partial / "done.jsonl").unlink()
-    os.replace(partial, out)
+    with renamed(partial / "rows.jsonl") as path:
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with writing(out):
+        os.replace(partial, out)
+        (out / "done.jsonl").unlink()  # not before: a kill in between would cost all that was done

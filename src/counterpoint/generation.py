@@ -42,7 +42,8 @@ class Take:
     sample_rate: int
     seed: int
     record: Mapping[str, Any]
-    """prompt, seed, model, version, seconds, plan (chord chart), summary, unknown (words), steps, guidance, timings."""
+    """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where plan and
+    seconds disagree), unknown (words), steps, guidance, timings."""
     score: Score | None
 
     def save(self, path: str | Path) -> Path:
@@ -50,7 +51,7 @@ class Take:
         tags = {
             "title": self.record["prompt"],
             "artist": self.record["model"],
-            "software": f"counterpoint {self.record['version']}",
+            "software": f"counterpoint {self.record['version']}, seed {self.seed}",
             "comment": json.dumps({name: self.record[name] for name in TAGGED}),
         }
         return sound.write(path, self.audio, self.sample_rate, tags)
@@ -106,30 +107,37 @@ class Model:
             yield self._take(asked, asked.seed + i, _share(progress, i, asked.count))
 
     def _check(self, asked: Request) -> None:
-        name, longest, window = (
-            self.checkpoint.name,
-            self.checkpoint.capability.max_seconds,
-            self.checkpoint.config.window_seconds,
-        )
         if asked.plan not in ("auto", "none") and "score" not in self.system.conditions:
             able = ", ".join(name for name in checkpoint.shipped() if "score" in _conditions(name))
-            raise ValueError(f"{name} cannot follow a plan; ask with plan none, or one of: {able}.")
-        if asked.seconds is not None and asked.seconds > (longest if "continue" in self.system.tasks else window):
-            longest = longest if "continue" in self.system.tasks else window
-            raise ValueError(f"{name} makes at most {longest:g} seconds, not {asked.seconds:g}.")
+            raise ValueError(f"{self.checkpoint.name} cannot follow a plan; ask with plan none, or one of: {able}.")
+
+    def _check_length(self, seconds: float, source: str) -> None:
+        """`source` says where the length comes from; a plan brings its own, so that this follows the reading of the plan."""
+        name, config = self.checkpoint.name, self.checkpoint.config
+        longest = self.checkpoint.capability.max_seconds if "continue" in self.system.tasks else config.window_seconds
+        if seconds > longest:
+            raise ValueError(
+                f"{name} makes at most {longest:g} seconds, not the {seconds:g} of {source}; ask for fewer seconds."
+            )
+        if seconds < request.MIN_SECONDS:
+            raise ValueError(
+                f"{name} makes at least {request.MIN_SECONDS:g} seconds, not the {seconds:g} of {source}; ask for more seconds."
+            )
 
     @torch.inference_mode()
     def _take(self, asked: Request, seed: int, progress: Progress | None) -> Take:
         started = perf_counter()
         plan = self._plan(asked, seed)
-        score = None if plan is None else plan.score
-        seconds = asked.seconds or (planning.DEFAULT_SECONDS if score is None else score.seconds)
+        length = planning.DEFAULT_SECONDS if plan is None else plan.score.seconds
+        seconds = asked.seconds or length
+        self._check_length(seconds, f"the plan {asked.plan}" if asked.seconds is None and plan is not None else "the request")
+        score = None if plan is None else planning.trim(plan.score, seconds) if seconds != length else plan.score
         planned = perf_counter()
         sampling = self._sampling(asked)
         samples = round(seconds * self.codec.sample_rate)
         filled = self._fill(asked.text, score, self.codec.num_frames(samples), seed, sampling, progress)
         played = perf_counter()
-        audio = self.codec.chunked_decode(filled, samples=samples)[0].float().cpu()  # c n
+        audio = self.codec.decode(filled, samples)[0].float().cpu()  # c n
         if not torch.isfinite(audio).all():
             raise ValueError(
                 f"{self.checkpoint.name} made numbers that are no sound; lower the guidance, or check the checkpoint."
@@ -145,6 +153,7 @@ class Model:
             "seconds": seconds,
             "plan": "none" if score is None else print_chart(score),
             "summary": "no plan" if score is None else planning.summary(score),
+            "note": "" if score is None else _disagreement(length, seconds),
             "unknown": list(unheard(asked.text, self.checkpoint.config.words) if plan is None else plan.unknown),
             "steps": sampling.steps,
             "guidance": dict(sampling.guidance),
@@ -155,7 +164,8 @@ class Model:
     def _plan(self, asked: Request, seed: int) -> Plan | None:
         if asked.plan == "none" or "score" not in self.system.conditions:
             return None
-        return planning.make(asked.text, asked.seconds, seed, asked.plan)
+        own_length = Path(asked.plan).suffix.lower() in (".mid", ".midi")
+        return planning.make(asked.text, None if own_length else asked.seconds, seed, asked.plan)
 
     def _sampling(self, asked: Request) -> Sampling:
         default = self.checkpoint.config.sampling
@@ -171,14 +181,13 @@ class Model:
         roll = None if score is None else paint(score, spec.rate, frames)
         blank = Canvas.blank(1, frames, spec)
         done, given = blank.frames.to(self.device), blank.given.to(self.device)
-        starts = _starts(frames, window)
-        for i, start in enumerate(starts):
-            here = slice(start, start + window)
+        windows = _windows(frames, window)
+        for i, here in enumerate(windows):
             part = None if roll is None else Roll(roll.frames[here], roll.vector)
             values = {"text": [text]} if part is None else {"text": [text], "score": [part]}
             canvas = Canvas(done[:, here].clone(), given[:, here].clone())
             own = seed if i == 0 else mix(seed, i)
-            done[:, here] = self.system.generate(canvas, values, [own], sampling, _share(progress, i, len(starts)))
+            done[:, here] = self.system.generate(canvas, values, [own], sampling, _share(progress, i, len(windows)))
             given[:, here] = True
         return done
 
@@ -190,11 +199,23 @@ def _device(name: str) -> torch.device:
         raise ValueError(f"There is no device {name!r} here; use cpu, or cuda where a GPU is at hand.") from error
 
 
-def _starts(frames: int, window: int) -> list[int]:
-    """First frames of windows that cover `frames`, overlapping by at least OVERLAP; the last window ends with the canvas."""
-    hop = max(1, round(window * (1 - OVERLAP)))
-    count = 1 + max(0, math.ceil((frames - window) / hop))
-    return [max(0, min(i * hop, frames - window)) for i in range(count)]
+def _windows(frames: int, longest: int) -> list[slice]:
+    """As few windows of one length as cover `frames`, none over `longest`; each begins with OVERLAP of itself given.
+
+    All are shortened where the last would stick out: else it would be given nearly all of itself, as in no training.
+    """
+    count = 1 + max(0, math.ceil((frames - longest) / (longest * (1 - OVERLAP))))
+    length = math.ceil(frames / (1 + (count - 1) * (1 - OVERLAP)))
+    starts = [round(i * (frames - length) / max(1, count - 1)) for i in range(count)]
+    return [slice(start, start + length) for start in starts]
+
+
+def _disagreement(planned: float, seconds: float) -> str:
+    """What became of a plan that is longer or shorter than the music; empty where they agree."""
+    if planned == seconds:
+        return ""
+    fate = "is cut" if planned > seconds else "is followed by silence"
+    return f"the plan of {planned:g} s {fate}, as {seconds:g} s are asked for"
 
 
 def unheard(text: str, words: WordsConfig) -> tuple[str, ...]:

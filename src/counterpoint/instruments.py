@@ -1,10 +1,4 @@
-"""The General-MIDI instruments by name: 128 programs in sixteen families of eight."""
-
-FAMILIES = (
-    "piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass",
-    "reed", "pipe", "synth lead", "synth pad", "synth effects", "world", "percussive", "sound effects",
-)  # fmt: skip
-"""Names of the families; program p belongs to number p // 8."""
+"""The General-MIDI instruments by name."""
 
 GM_PROGRAMS = (
     "acoustic grand piano", "bright acoustic piano", "electric grand piano", "honky-tonk piano",

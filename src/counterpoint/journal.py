@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,16 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-
-@contextlib.contextmanager
-def renamed(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the name `path` when the block ends well."""
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from counterpoint.files import renamed, writing
 
 
 class Journal:
@@ -44,7 +34,7 @@ class Journal:
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
         if self.path is None:
             return
-        with self.path.open("a", encoding="utf-8") as file:
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **{name: _finite(value) for name, value in numbers.items()}}) + "\n")
         if self._board is not None:
             for name, value in numbers.items():

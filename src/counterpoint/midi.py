@@ -16,8 +16,9 @@ import mido
 import numpy as np
 
 from counterpoint import guess
+from counterpoint.files import renamed
 from counterpoint.instruments import instrument
-from counterpoint.music import ROLES, Chord, ChordSpan, Key, Metre, Note, Score, Section, Track
+from counterpoint.music import ROLES, UNKNOWN_STYLE, Chord, ChordSpan, Key, Metre, Note, Score, Section, Track, harte_label
 
 TICKS = 960
 """Ticks in a quarter note of the files we write."""
@@ -43,16 +44,8 @@ def write(score: Score, path: Path) -> None:
     for track in score.tracks:
         channel = _DRUM_CHANNEL if track.role == "drums" else next(channels)
         file.tracks.append(_track(_player_events(track, channel, grid), end=grid.tick(score.seconds)))
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file.save(str(temporary))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
+    with renamed(path) as temporary:
+        file.save(str(temporary))
 
 
 @dataclass(frozen=True)
@@ -114,9 +107,9 @@ def _conductor_events(score: Score, grid: _Grid) -> list[Timed]:
     end = 0.0
     for span in (*score.chords, ChordSpan(score.seconds, score.seconds, None)):
         if span.start > end + 1e-3:
-            events.append(text("marker", end, "chord: N"))
+            events.append(text("marker", end, f"chord: {harte_label(None)}"))
         if span.start < score.seconds:
-            events.append(text("marker", span.start, f"chord: {'N' if span.chord is None else span.chord.harte}"))
+            events.append(text("marker", span.start, f"chord: {harte_label(span.chord)}"))
         end = span.end
     return events
 
@@ -154,7 +147,7 @@ def _track(events: list[Timed], end: int) -> mido.MidiTrack:
 def read(path: Path) -> Score:
     """The score in a MIDI file, ours or another's.  Raises ValueError if it cannot be read or holds no notes.
 
-    What a foreign file does not say is guessed (`guess.py`); its style is "unknown".
+    What a foreign file does not say is guessed (`guess.py`); its style is UNKNOWN_STYLE.
     """
     if not path.is_file():
         raise ValueError(f"There is no file {path}; give the path of a MIDI file.")
@@ -292,7 +285,7 @@ def _score(contents: _Contents, time: "_TempoMap", ticks_per_quarter: int) -> Sc
     sections = _spans(contents.texts, "section", time, seconds)
     return Score(
         seconds=seconds,
-        style=said.get("style", "unknown"),
+        style=said.get("style", UNKNOWN_STYLE),
         bpm=round(60 / statistics.median(intervals), 3),
         metre=contents.metre,
         key=contents.key or guess.key(pitched),

@@ -29,8 +29,17 @@ _SPELLINGS = {
 }  # fmt: skip
 _DEGREES = ("1", "b2", "2", "b3", "3", "4", "b5", "5", "b6", "6", "b7", "7")
 
+NO_CHORD = ("N.C.", "N", "NC")
+"""What stands where no chord sounds: as musicians write it, in Harte's syntax, and in a hurry."""
+
 ROLES = ("melody", "bass", "comp", "pad", "drums")
 """What a track does: the tune, the bass line, rhythmic chords or figures, sustained chords, the kit."""
+
+SLOWEST, FASTEST = 30.0, 300.0
+"""Felt beats per minute that a brief may ask for."""
+
+UNKNOWN_STYLE = "unknown"
+"""The style of a score that says none, such as one from a foreign MIDI file."""
 
 DRUM_CLASSES: dict[str, tuple[int, ...]] = {
     "kick": (35, 36),
@@ -65,7 +74,7 @@ class Chord:
     def parse(label: str) -> "Chord | None":
         """Read "Am7", "G/B" or "A:min7/b3"; "N" and "N.C." give None (no chord).  Raises ValueError."""
         text = label.strip()
-        if text in ("N", "N.C.", "NC"):
+        if text in NO_CHORD:
             return None
         match = re.fullmatch(r"([A-G])([#b]*):?([^/]*)(?:/(.+))?", text)
         if match is None:
@@ -97,6 +106,16 @@ class Chord:
     def transpose(self, semitones: int) -> "Chord":
         bass = None if self.bass is None else (self.bass + semitones) % 12
         return Chord((self.root + semitones) % 12, self.quality, bass)
+
+
+def chord_name(chord: Chord | None) -> str:
+    """A chord as musicians write it, "N.C." where there is none."""
+    return NO_CHORD[0] if chord is None else chord.name
+
+
+def harte_label(chord: Chord | None) -> str:
+    """A chord in Harte's syntax, "N" where there is none."""
+    return NO_CHORD[1] if chord is None else chord.harte
 
 
 def _pitch_class(letter: str, accidentals: str) -> int:

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import Parameter
 
@@ -14,28 +14,54 @@ from counterpoint.config import Config
 
 
 class OptimConfig(Config):
-    """AdamW, its schedule, clipping, and the moving average of the weights."""
+    """The optimiser, its schedule, clipping, and the moving average of the weights."""
 
+    hidden: Literal["adamw", "muon"] = "adamw"
+    """What moves the matrices of repeated layers; AdamW moves all else."""
     lr: float = Field(default=3e-4, gt=0)
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = Field(default=0.1, ge=0)
     warmup_steps: int = Field(default=200, ge=0)
     schedule: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
     min_lr_ratio: float = Field(default=0.1, ge=0, le=1)
-    """Where the schedule ends, as a part of `lr`."""
+    """Where a schedule that falls ends, as a part of `lr`."""
     decay_part: float = Field(default=0.2, gt=0, le=1)
-    """wsd (warm-up, stable, decay): the last part of the run, in which the rate falls."""
+    """wsd (warm-up, stable, decay) only: the last part of the run, in which the rate falls."""
     clip: float = Field(default=1.0, gt=0)
     """Largest norm of a player's gradient."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
 
-    def build(self, module: nn.Module, parameters: Sequence[Parameter]) -> torch.optim.AdamW:
-        """An optimiser over those of `module`'s parameters that are listed."""
-        groups = parameter_groups(module, self.weight_decay, parameters)
-        return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=True)
+    @model_validator(mode="after")
+    def _refuse_what_the_schedule_ignores(self) -> Self:
+        ignored = {"decay_part": self.schedule != "wsd", "min_lr_ratio": self.schedule == "constant"}
+        for name, is_ignored in ignored.items():
+            if is_ignored and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"the schedule {self.schedule!r} has no {name}; leave it out or choose another schedule.")
+        return self
+
+    def build(self, module: nn.Module, parameters: Sequence[Parameter]) -> dict[str, torch.optim.Optimizer]:
+        """Optimisers, by name, over those of `module`'s parameters that are listed."""
+        hidden = hidden_matrices(module, parameters) if self.hidden == "muon" else []
+        chosen = {id(p) for p in hidden}
+        groups = parameter_groups(module, self.weight_decay, [p for p in parameters if id(p) not in chosen])
+        built: dict[str, torch.optim.Optimizer] = {}
+        if groups:
+            built["adamw"] = torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=True)
+        if hidden:  # scaled to AdamW's usual step, so that one learning rate serves both (Liu et al. 2025, eq. 4)
+            scale = "match_rms_adamw"
+            built["muon"] = torch.optim.Muon(hidden, lr=self.lr, weight_decay=self.weight_decay, adjust_lr_fn=scale)
+        return built
 
 
 _NO_DECAY = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._BatchNorm)
+
+
+def hidden_matrices(module: nn.Module, among: Sequence[Parameter]) -> list[Parameter]:
+    """The weights of linear layers in repeated blocks: neither the first nor the last layer of a network is there."""
+    blocks = [block for part in module.modules() if isinstance(part, nn.ModuleList) for block in part]
+    linear = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
+    hidden = {id(layer.weight) for layer in linear} & {id(p) for p in among if p.requires_grad}
+    return [p for p in among if id(p) in hidden]
 
 
 def parameter_groups(module: nn.Module, weight_decay: float, among: Sequence[Parameter] | None = None) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -41,6 +41,17 @@ def place(device: str = "auto") -> Place:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """torch computes with one thread while the block runs: sums over several threads depend on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def together(place: Place) -> Iterator[None]:
     """Connect the processes (gloo on CPUs, nccl on GPUs) while the block runs; one process needs nothing."""
     if place.world == 1:
@@ -63,11 +74,25 @@ def only_rank0(place: Place, action: Callable[[], None]) -> None:
         dist.barrier()
 
 
-def same_start(parameters: Iterable[Tensor], place: Place) -> None:
-    """Give every process the first one's numbers."""
-    if place.world > 1:
-        for tensor in parameters:
+def connected() -> bool:
+    """Whether this process is one of several, inside `together`."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def from_first(tensors: Iterable[Tensor]) -> None:
+    """Give every process the first one's numbers, in place."""
+    if connected():
+        for tensor in tensors:
             dist.broadcast(tensor.data, src=0)
+
+
+def sum_over_all(tensors: Sequence[Tensor]) -> None:
+    """Make every tensor its sum over all processes, in place and in one message; they are of one type and one device."""
+    if connected():
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        for tensor, summed in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(summed.view_as(tensor))
 
 
 def average_gradients(parameters: list[Parameter], place: Place) -> None:
@@ -82,11 +107,9 @@ def average_gradients(parameters: list[Parameter], place: Place) -> None:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([grad.flatten() for grad in grads])
-    dist.all_reduce(flat)
-    flat /= place.world
-    for grad, mean in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
-        grad.copy_(mean.view_as(grad))
+    sum_over_all(grads)
+    for grad in grads:
+        grad /= place.world
 
 
 def mean(number: float, place: Place) -> float:

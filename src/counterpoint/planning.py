@@ -1,16 +1,19 @@
 """From words to a score: a prompt is read, and the composer writes what the words leave open; or a given file is the plan."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from counterpoint import midi
 from counterpoint.chart import parse_chart
 from counterpoint.data.corpus.compose import compose
-from counterpoint.data.corpus.reading import read
+from counterpoint.data.corpus.reading import read, suggest
 from counterpoint.instruments import instrument
-from counterpoint.music import Brief, Chord, Score, Track
+from counterpoint.music import Brief, Score, Track, chord_name
 
 DEFAULT_SECONDS = 10.0
+_NAMED = 20
+"""Unknown words that a message names."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,6 @@ class Plan:
 
     score: Score
     unknown: tuple[str, ...]
-    source: str
-    """"auto" or the path of the file that was given."""
 
 
 def make(text: str, seconds: float | None, seed: int, source: str = "auto") -> Plan:
@@ -29,22 +30,21 @@ def make(text: str, seconds: float | None, seed: int, source: str = "auto") -> P
     `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  Raises ValueError for a file that is none.
     """
     reading = read(text)
-    unknown = tuple(reading.unknown)
     length = DEFAULT_SECONDS if seconds is None else seconds
     if source == "auto":
-        return Plan(compose(reading.brief, length, seed), unknown, source)
+        return Plan(compose(reading.brief, length, seed), reading.unknown)
     path = Path(source).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no plan {path}; write one with `counterpoint plan`, or give auto or none.")
     if path.suffix.lower() == ".txt":
-        return Plan(compose(_merge(_read_chart(path), reading.brief), length, seed), unknown, source)
+        return Plan(compose(_merge(_read_chart(path), reading.brief), length, seed), reading.unknown)
     score = midi.read(path)
-    return Plan(score if seconds is None else trim(score, seconds), unknown, source)
+    return Plan(score if seconds is None else trim(score, seconds), reading.unknown)
 
 
 def _read_chart(path: Path) -> Brief:
     try:
-        return parse_chart(path.read_text(encoding="utf-8"))
+        return parse_chart(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not text; a chord chart is a text file such as `counterpoint plan --chart` writes."
@@ -52,9 +52,10 @@ def _read_chart(path: Path) -> Brief:
 
 
 def _merge(first: Brief, second: Brief) -> Brief:
-    """`first`, and where it is silent, `second`."""
+    """`first`, and where it is silent, `second`; who plays and who does not is said by one of them alone."""
     blank = Brief()
     told = {field.name for field in fields(Brief) if vars(first)[field.name] != vars(blank)[field.name]}
+    told |= {"instruments", "without"} if first.instruments or first.without else set()
     return replace(second, **{name: vars(first)[name] for name in told})
 
 
@@ -79,10 +80,14 @@ def trim(score: Score, seconds: float) -> Score:
 def summary(score: Score) -> str:
     """A score in one line: style, key, tempo, metre, players, chords."""
     players = ", ".join(dict.fromkeys(instrument(track.role, track.program) for track in score.tracks))
-    labels = [_label(span.chord) for span in score.chords]
+    labels = [chord_name(span.chord) for span in score.chords]
     chords = " ".join(labels[:8]) + (" ..." if len(labels) > 8 else "")
     return f"{score.style} in {score.key.name}, {score.bpm:.0f} bpm, {score.metre.name}; {players}; {chords}"
 
 
-def _label(chord: Chord | None) -> str:
-    return "N.C." if chord is None else chord.name
+def not_understood(words: Sequence[str]) -> str:
+    """The words that nobody understood, each once, with what may have been meant: "zorbly, regae (did you mean 'reggae'?)"."""
+    named = list(dict.fromkeys(words))
+    hints = {word: suggest(word) for word in named[:_NAMED]}
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(f"{word} (did you mean {hint!r}?)" if hint else word for word, hint in hints.items()) + more

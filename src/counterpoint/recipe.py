@@ -7,7 +7,7 @@
     optim = { lr = 1e-3 }
     train = { steps = 20000, precision = "bf16" }
 
-Where `codec` is a table, the codec itself is trained, on clips of audio, from its closed form.
+Where `codec` is a table, the codec itself is trained, on clips of audio, from its closed form (kept in train/start).
 A run's folder is a checkpoint that can be loaded while it is still being trained; what only training needs lies in its train/.
 """
 
@@ -31,8 +31,8 @@ from counterpoint.data.clips import AudioDataset
 from counterpoint.data.latents import LatentDataset
 from counterpoint.data.loader import collate
 from counterpoint.encoding import digest
+from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
-from counterpoint.journal import renamed
 from counterpoint.optim import OptimConfig
 from counterpoint.parallel import Place
 from counterpoint.systems.base import Trainable
@@ -40,6 +40,9 @@ from counterpoint.systems.jasco import Jasco, JascoConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig, SpectralTraining, fit
 from counterpoint.training import Outcome, TrainConfig, train
 from counterpoint.types import Canvas
+
+START = Path("train", "start")
+"""Where in a codec's run its closed form is kept."""
 
 
 class LatentsConfig(Config):
@@ -57,6 +60,7 @@ class Recipe(Config):
     """A run from beginning to end."""
 
     name: str
+    """What the run is called when it is announced."""
     codec: str
     """A shipped codec, a checkpoint's folder or a Hub id: the one that the data was encoded with."""
     system: JascoConfig = JascoConfig()
@@ -82,6 +86,7 @@ class CodecRecipe(Config):
     """A codec's run from beginning to end."""
 
     name: str
+    """What the run is called when it is announced."""
     codec: SpectralConfig
     objective: SpectralObjectiveConfig = SpectralObjectiveConfig()
     data: ClipsConfig
@@ -116,7 +121,7 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
     parts = build(recipe)
     if isinstance(parts.codec, Spectral):
         parallel.only_rank0(place, partial(_export_codec, parts.codec, out / "codec"))
-    parallel.only_rank0(place, partial(_note, recipe, out))
+    parallel.only_rank0(place, partial(_begin, recipe, out, parts.system, len(parts.train_data), console))
 
     def export(system: Trainable) -> None:
         assert isinstance(system, Jasco)
@@ -130,32 +135,51 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
 def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
     config, data = recipe.codec, recipe.data
     clips, held_out = (AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
-    if not (out / checkpoint.CONFIG).is_file():
-        few = AudioDataset(data.folders, "train", data.fit_seconds, config.sample_rate, most=data.fit_clips)
-        parallel.only_rank0(place, lambda: _export_codec(fit(few, config, recipe.train.seed), out))
-    codec = checkpoint.load_codec(out)
+    parallel.only_rank0(place, partial(_fit_codec, recipe, out))
+    codec = checkpoint.load_codec(_codec_to_start_from(out) or out)
     if not isinstance(codec, Spectral) or codec.config != config:
         raise ValueError(f"{out} holds another codec than the recipe describes; train into another folder.")
-    parallel.only_rank0(place, partial(_note, recipe, out))
 
     def export(system: Trainable) -> None:
         assert isinstance(system, SpectralTraining)
         _export_codec(system.codec, out)
 
     system = SpectralTraining(codec, recipe.objective)
+    parallel.only_rank0(place, partial(_begin, recipe, out, system, len(clips), console))
     samples = partial(render_codec, recipe.samples, held_out)
     return train(system, clips, held_out, recipe.optim, recipe.train, out / "train", place, samples, export, console)
 
 
-def _note(recipe: Config, out: Path) -> None:
-    """Keep the recipe as it was run."""
-    (out / "train").mkdir(parents=True, exist_ok=True)
+def _fit_codec(recipe: CodecRecipe, out: Path) -> None:
+    """Fit the closed form, unless there is a codec to start from."""
+    if _codec_to_start_from(out) is not None:
+        return
+    data, config = recipe.data, recipe.codec
+    few = AudioDataset(data.folders, "train", data.fit_seconds, config.sample_rate, most=data.fit_clips)
+    torch.manual_seed(recipe.train.seed)  # the decoder's initial weights
+    codec = fit(few, config, recipe.train.seed)
+    for folder in (out / START, out):
+        _export_codec(codec, folder)
+
+
+def _codec_to_start_from(out: Path) -> Path | None:
+    """The folder of the closed form, which nothing replaces, or else `out`, where it lies in runs that did not keep it."""
+    files = (checkpoint.CONFIG, checkpoint.WEIGHTS)
+    return next((folder for folder in (out / START, out) if all((folder / name).is_file() for name in files)), None)
+
+
+def _begin(recipe: Recipe | CodecRecipe, out: Path, system: Trainable, clips: int, console: Console | None) -> None:
+    """Keep the recipe as it is run, and say what begins."""
     with renamed(out / "train" / "recipe.json") as path:
         path.write_text(settings.dump(recipe), encoding="utf-8")
+    if console is not None:
+        parameters = sum(parameter.numel() for players in system.players().values() for parameter in players)
+        console.print(f"{recipe.name}: {parameters / 1e6:.2f} million parameters learn from {clips} clips, in {out}.")
 
 
 def _export_codec(codec: Spectral, folder: Path) -> None:
-    checkpoint.save(folder, codec, checkpoint.codec_manifest(codec.config, codec))
+    with writing(folder):
+        checkpoint.save(folder, codec, checkpoint.codec_manifest(codec.config, codec))
 
 
 def build(recipe: Recipe) -> _Parts:

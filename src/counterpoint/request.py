@@ -88,7 +88,8 @@ class Request(Config):
     """A piece of music asked for in words.
 
     `plan` is "auto" (a score is composed from the words), "none" (the words alone), or the path of a MIDI file or chord
-    chart.  `seconds` of None means 10, or the length of a MIDI plan.  Item i of `count` has the seed `seed + i`.
+    chart.  `seconds` of None means 10, or the length of a MIDI plan; where both are given, a longer plan is cut and a
+    shorter one followed by silence.  Item i of `count` has the seed `seed + i`.
     `steps` and `guidance` of None are the model's own; a single number guides by all conditions.
     """
 

@@ -24,12 +24,6 @@ def rand(shape: Sequence[int], gens: Sequence[Generator]) -> Tensor:
     return torch.stack([torch.rand(tuple(shape), generator=gen) for gen in gens])
 
 
-def gumbel(shape: Sequence[int], gens: Sequence[Generator]) -> Tensor:
-    """Standard Gumbel noise, `b ...`: adding it to logits and taking the argmax samples from their softmax."""
-    uniform = rand(shape, gens).clamp_min(torch.finfo(torch.float32).tiny)
-    return -torch.log(-torch.log(uniform).clamp_min(torch.finfo(torch.float32).tiny))
-
-
 def mix(*parts: int) -> int:
     """One seed from several numbers (splitmix64), so that neighbouring items and steps share nothing."""
     state = 0

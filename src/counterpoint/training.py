@@ -16,20 +16,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
 from pydantic import Field
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import Parameter
 
 from counterpoint import parallel, rng
 from counterpoint.config import Config
 from counterpoint.data.base import Dataset
 from counterpoint.data.loader import Loader
-from counterpoint.journal import Journal, bar, renamed
+from counterpoint.files import renamed, writing
+from counterpoint.journal import Journal, bar
 from counterpoint.optim import EMA, OptimConfig, clip_gradients, schedule
 from counterpoint.parallel import Place
 from counterpoint.systems.base import Trainable
@@ -69,13 +70,6 @@ PATIENCE = 20
 """Steps in a row with gradients that are not finite, after which training stops."""
 
 
-@runtime_checkable
-class Compilable(Protocol):
-    """A system whose network can be compiled."""
-
-    backbone: nn.Module
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended: after `step` steps and so many minutes of training in all; `done` is False when interrupted."""
@@ -92,7 +86,11 @@ class Run:
         self.system = system
         self.optim = optim
         self.players = system.players()
-        self.optimisers = {name: optim.build(system, players) for name, players in self.players.items()}
+        self.optimisers = {
+            f"{name}.{kind}": optimiser
+            for name, player in self.players.items()
+            for kind, optimiser in optim.build(system, player).items()
+        }
         self.ema = EMA(system, optim.ema_decay)
         self.step = 0
         self.seconds = 0.0
@@ -149,7 +147,8 @@ def train(
     """Train until `config.steps` or `config.minutes`, going on from `out/state.pt` if there is one.
 
     Writes into `out`: state.pt, log.jsonl, what `samples` writes under samples/, and, unless `export` puts them elsewhere, the
-    averaged weights as model.safetensors.  Ctrl-C ends the step, saves and returns.
+    averaged weights as model.safetensors.  Ctrl-C ends the step, saves and returns.  Raises ValueError when the state that is
+    there belongs to another model, when gradients stay broken, and when nothing can be written; the last saved state stays.
     """
     place = place or Place()
     export = export or partial(export_weights, out)
@@ -188,15 +187,17 @@ def train(
 
 def _begin(system: Trainable, optim: OptimConfig, config: TrainConfig, out: Path, place: Place) -> Run:
     """The run as it was left, or at its start."""
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
     system.to(place.device)
-    parallel.same_start([*system.parameters(), *system.buffers()], place)
+    parallel.from_first([*system.parameters(), *system.buffers()])
     if config.compile:
-        if not isinstance(system, Compilable):
+        backbone = dict(system.named_children()).get("backbone")
+        if backbone is None:
             raise ValueError("train.compile = true, but this system has no backbone to compile; set it to false.")
-        system.backbone.compile()
+        backbone.compile()
     run = Run(system, optim)
     if (out / "state.pt").is_file():
         restore(run, out / "state.pt", place)
@@ -317,9 +318,9 @@ def validate(run: Run, batches: list[Batch], config: TrainConfig, place: Place) 
 @torch.no_grad()
 def _sample(run: Run, samples: Samples, out: Path) -> None:
     folder = out / "samples" / f"{run.step:07d}"
-    folder.mkdir(parents=True, exist_ok=True)
     run.system.eval()
-    with run.ema.applied():
+    with run.ema.applied(), writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         samples(run.system, run.step, folder)
 
 
@@ -327,15 +328,18 @@ def export_weights(out: Path, system: Trainable) -> None:
     """Write a system's weights as model.safetensors."""
     weights = {name: tensor.detach().cpu().clone() for name, tensor in system.state_dict().items()}
     with renamed(out / "model.safetensors") as path:
-        safetensors.torch.save_file(weights, path)
+        path.write_bytes(safetensors.torch.save(weights))
 
 
 def save(run: Run, out: Path, export: Export) -> None:
     """Write `state.pt` in one instant, and hand out the averaged weights."""
-    with run.ema.applied():
+    with run.ema.applied(), writing(out):
         export(run.system)
-    with renamed(out / "state.pt") as path:
-        torch.save(run.state_dict(), path)
+    with renamed(out / "state.pt") as path, path.open("wb") as file:
+        try:
+            torch.save(run.state_dict(), file)
+        except RuntimeError as error:  # torch's writer buries the system's word
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def restore(run: Run, path: Path, place: Place) -> None:

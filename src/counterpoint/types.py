@@ -45,19 +45,6 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A piece of audio and what is known about it ("text", "score", "tempo", "key", ...)."""
-
-    audio: Float[Tensor, "c n"]
-    sample_rate: int
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def seconds(self) -> float:
-        return self.audio.shape[-1] / self.sample_rate
-
-
-@dataclass(frozen=True)
 class Batch:
     """Training items side by side.  Codecs read `audio`, generators read `frames`; what is absent is None.
 

@@ -3,7 +3,6 @@
 import abc
 import math
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -36,7 +35,7 @@ class Codec(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def decode(self, frames: Float[Tensor, "b t d"], samples: int | None = None) -> Float[Tensor, "b c n"]:
-        """Audio of `samples` (all that the frames cover, by default)."""
+        """Audio of `samples` (all that the frames cover, by default), in memory that does not grow with their number."""
 
     @abc.abstractmethod
     def to_tokens(self, frames: Float[Tensor, "b t d"], levels: int | None = None) -> Int[Tensor, "b k t"]:
@@ -53,24 +52,6 @@ class Codec(nn.Module, abc.ABC):
     @abc.abstractmethod
     def token_state(self) -> dict[str, Tensor]:
         """The tensors that tokens depend on beside those of the frames."""
-
-    def chunked_decode(
-        self, frames: Float[Tensor, "b t d"], chunk_frames: int = 500, overlap: int = 8, samples: int | None = None
-    ) -> Float[Tensor, "b c n"]:
-        """Audio decoded `chunk_frames` at a time; chunks share `overlap` frames and are cross-faded there."""
-        if not 0 < overlap < chunk_frames:
-            raise ValueError(f"The overlap of {overlap} frames must lie between 1 and the chunk of {chunk_frames} frames.")
-        total = frames.shape[1] * self.hop
-        audio = frames.new_zeros(len(frames), self.channels, total)
-        fade = torch.linspace(0, 1, overlap * self.hop, device=frames.device)
-        for start in range(0, max(1, frames.shape[1] - overlap), chunk_frames - overlap):
-            part = self.decode(frames[:, start : start + chunk_frames])
-            begin = start * self.hop
-            if start > 0:
-                tail = audio[..., begin : begin + len(fade)]
-                part[..., : len(fade)] = tail * (1 - fade) + part[..., : len(fade)] * fade
-            audio[..., begin : begin + part.shape[-1]] = part
-        return audio[..., : samples_to_decode(samples, total)]
 
 
 def samples_to_decode(samples: int | None, total: int) -> int:

@@ -12,49 +12,65 @@ from typing import Literal
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
+from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
 from counterpoint.codecs.base import Codec, samples_to_decode
 from counterpoint.config import Config
 from counterpoint.nn.conv import ConvNeXt
-from counterpoint.nn.griffin_lim import griffin_lim
+from counterpoint.nn.griffin_lim import griffin_lim, propagated_phase, reach
 from counterpoint.nn.quantize import ResidualQuantizer
 from counterpoint.nn.spectral import hertz_to_mel, stft, triangles, warped_centres
 from counterpoint.types import Spec
 
 _KMEANS_FRAMES = 60_000  # that the codebooks start from
+_KERNEL = 7  # frames that a block of the decoder mixes
 
 
 class SpectralConfig(Config):
     """Settings of the spectral codec; the defaults are those of `spectral-tiny`."""
 
     kind: Literal["spectral"] = "spectral"
-    sample_rate: int = 32000
-    size: int = 2048
+    sample_rate: int = Field(default=32000, ge=1)
+    size: int = Field(default=2048, ge=4)
     """Samples in an STFT window."""
-    hop: int = 320
+    hop: int = Field(default=320, ge=1)
     """Samples between STFT frames."""
-    stack: int = 4
+    stack: int = Field(default=4, ge=1)
     """STFT frames in a codec frame."""
-    dim: int = 128
+    dim: int = Field(default=128, ge=1)
     """Channels of a codec frame: principal components kept."""
-    wide: int = 384
+    wide: int = Field(default=384, ge=1)
     """Principal components that the decoder predicts."""
-    levels: int = 8
-    bins: int = 1024
-    linear_below: float = 2000.0
+    levels: int = Field(default=8, ge=1)
+    bins: int = Field(default=1024, ge=2)
+    linear_below: float = Field(default=2000.0, gt=0, allow_inf_nan=False)
     """Hz under which every STFT bin is kept; above, bands widen with frequency."""
-    power: float = 0.2
+    power: float = Field(default=0.2, gt=0, le=2)
     """Magnitudes are raised to this: a smooth stand-in for the logarithm that favours what is loud."""
-    floor: float = 1e-5
+    floor: float = Field(default=1e-5, gt=0, lt=1)
     """Magnitude added (in power) before compression; a full-scale sine has 1."""
-    mel_weight: float = 0.5
+    mel_weight: float = Field(default=0.5, ge=0, allow_inf_nan=False)
     """Bands are weighted by their width in mel to this power."""
-    width: int = 352
+    width: int = Field(default=352, ge=1)
     """Channels of the decoder."""
-    blocks: int = 4
-    phase_steps: int = 8
+    blocks: int = Field(default=4, ge=0)
+    phase_steps: int = Field(default=8, ge=0)
     """Griffin-Lim iterations."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "SpectralConfig":
+        if 2 * self.hop > self.size:
+            raise ValueError(
+                f"size {self.size} is less than twice hop {self.hop}, so windows leave gaps; raise size or lower hop."
+            )
+        if self.linear_below < self.sample_rate / self.size:
+            raise ValueError(
+                f"linear_below {self.linear_below:g} Hz is less than a bin of {self.sample_rate / self.size:g} Hz; raise it."
+            )
+        if self.dim > self.wide:
+            raise ValueError(f"dim {self.dim} is more than wide {self.wide}, of which it is part; lower dim or raise wide.")
+        return self
 
     @staticmethod
     def tiny() -> "SpectralConfig":
@@ -98,7 +114,7 @@ class Spectral(Codec):
         self.register_buffer("spread", torch.ones(config.wide))
         self.register_buffer("mean", torch.zeros(config.dim))
         self.register_buffer("scale", torch.ones(config.dim))
-        self.decoder = ConvNeXt(config.dim, config.wide, config.width, config.blocks)
+        self.decoder = ConvNeXt(config.dim, config.wide, config.width, config.blocks, _KERNEL)
         self.quantizer = ResidualQuantizer(config.levels, config.bins, config.dim)
 
     def _add_bands(self, config: SpectralConfig) -> None:
@@ -109,17 +125,41 @@ class Spectral(Codec):
         self.register_buffer("bands", triangles(centres, config.size // 2 + 1), persistent=False)
         self.register_buffer("weight", (width / width.mean()) ** config.mel_weight, persistent=False)
 
-    def encode(self, audio: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t d"]:
+    def encode(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b t d"]:
         return (self.latents(self.features(audio)) - self.mean) / self.scale
 
-    def decode(self, frames: Float[Tensor, "b t d"], samples: int | None = None) -> Float[Tensor, "b 1 n"]:
-        samples = samples_to_decode(samples, frames.shape[1] * self.hop)
-        magnitude = self.decode_magnitude(frames)
-        magnitude = magnitude[:, : -(-samples // self.config.hop)]
-        audio = griffin_lim(magnitude, self.config.size, self.config.hop, samples, self.config.phase_steps)
-        return audio[:, None]
+    def decode(
+        self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int = 500
+    ) -> Float[Tensor, "b 1 n"]:
+        """`chunk_frames` at a time, each with as much on either side as it hears, and with the phases of the one before.
 
-    def decode_magnitude(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b t f"]:
+        So memory does not grow with the length, and the chunks' size changes the audio by rounding errors only.
+        """
+        if chunk_frames < 1:
+            raise ValueError(f"Chunks of {chunk_frames} frames cannot be decoded; take at least 1 frame at a time.")
+        samples = samples_to_decode(samples, frames.shape[1] * self.hop)
+        config, parts = self.config, []
+        margin = -(-reach(config.size, config.hop, config.phase_steps) // config.stack)
+        first, phase = 0, None
+        for start in range(0, self.num_frames(samples), chunk_frames):
+            before, first = first, max(0, start - margin)
+            known = None if phase is None else phase[:, (first - before) * config.stack]
+            end = min(start + chunk_frames + margin, frames.shape[1])
+            length = min(samples, end * self.hop) - first * self.hop
+            magnitude = self._magnitude_of(frames, first, end)[:, : -(-length // config.hop)]
+            phase = propagated_phase(magnitude, config.size, config.hop, known)
+            audio = griffin_lim(magnitude, config.size, config.hop, length, config.phase_steps, phase=phase)
+            parts.append(audio[:, (start - first) * self.hop : (start - first + chunk_frames) * self.hop])
+        return torch.cat(parts, dim=1)[:, None]
+
+    def _magnitude_of(self, frames: Float[Tensor, "b t d"], first: int, end: int) -> Float[Tensor, "b j f"]:
+        """`decode_magnitude` of the frames from `first` up to `end`, which the decoder sees among their neighbours."""
+        seen = self.config.blocks * (_KERNEL // 2)
+        begin = max(0, first - seen)
+        magnitude = self.decode_magnitude(frames[:, begin : end + seen])
+        return magnitude[:, (first - begin) * self.config.stack : (end - begin) * self.config.stack]
+
+    def decode_magnitude(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b j f"]:
         """STFT magnitudes, `stack` per frame, before phases are found."""
         return self.magnitude(self.reconstruct(frames * self.scale + self.mean))
 
@@ -136,7 +176,7 @@ class Spectral(Codec):
     def token_state(self) -> dict[str, Tensor]:
         return self.quantizer.state_dict()
 
-    def features(self, audio: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t e"]:
+    def features(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b t e"]:
         """Weighted compressed bands of `stack` STFT frames side by side."""
         config = self.config
         if audio.ndim != 3 or audio.shape[1] != 1 or audio.shape[2] == 0:
@@ -148,7 +188,7 @@ class Spectral(Codec):
         silence = (config.floor**config.power * self.weight).expand(len(audio), missing, -1)
         return rearrange(torch.cat([compressed, silence], dim=1), "b (t s) m -> b t (s m)", s=config.stack)
 
-    def magnitude(self, features: Float[Tensor, "b t e"]) -> Float[Tensor, "b t f"]:
+    def magnitude(self, features: Float[Tensor, "b t e"]) -> Float[Tensor, "b j f"]:
         """The inverse of `features`, up to the pooling of bands."""
         config = self.config
         compressed = rearrange(features, "b t (s m) -> b (t s) m", s=config.stack) / self.weight

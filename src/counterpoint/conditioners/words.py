@@ -4,6 +4,7 @@ Words are embedded, neighbours are mixed ("a" + "minor", "96" + "bpm"), and the 
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
@@ -18,12 +19,13 @@ from counterpoint.types import Cond, Spec
 
 PAD, NULL, UNKNOWN = 0, 1, 2
 SPECIALS = 3
-_TOKEN = re.compile(r"[a-g][#b](?![a-z0-9])|\d+(?:/\d+)?|[a-z]+(?:'[a-z]+)?")
+_TOKEN = re.compile(r"[a-g][#b](?![^\W_])|\d+(?:/\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?")
+_PLAIN = str.maketrans("♯♭’", "#b'")
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower-case words, numbers ("96", "6/8") and note names with accidentals ("f#", "bb"); punctuation is dropped."""
-    return _TOKEN.findall(text.lower())
+    """Lower-case words of any script, numbers ("96", "6/8") and notes ("f#", "bb"); punctuation is dropped."""
+    return _TOKEN.findall(unicodedata.normalize("NFC", text).lower().translate(_PLAIN))
 
 
 def learn_vocabulary(captions: Iterable[str], size: int) -> tuple[str, ...]:

@@ -1,10 +1,18 @@
 """What a dataset is: numbered items, each a function of its number and a seed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
+
+T = TypeVar("T")
+
+
+def spread(things: Sequence[T], most: int) -> list[T]:
+    """At most `most` of the things, as many as there are else, at even distances from the first on."""
+    count = min(len(things), most)
+    return [things[i * len(things) // count] for i in range(count)]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch.nn.functional as F
 
 from counterpoint import audio as sound
-from counterpoint.data.base import Item
+from counterpoint.data.base import Item, spread
 from counterpoint.data.folder import Row, read_folder
 
 
@@ -37,7 +37,7 @@ class AudioDataset:
         most: int | None = None,
     ):
         rows = [row for folder in folders for row in rows_of(folder, split)]
-        self.rows = rows if most is None else rows[:: -(-len(rows) // most)]
+        self.rows = rows if most is None else spread(rows, most)
         self.crop_seconds = crop_seconds
         self.sample_rate = sample_rate
         self.channels = channels

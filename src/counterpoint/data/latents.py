@@ -15,14 +15,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.data.base import Item
+from counterpoint.data.base import Item, spread
 from counterpoint.types import Roll, Spec
 
 
 @dataclass(frozen=True)
 class CacheInfo:
     """What a cache was made from: the codec by the SHA-256 of what its frames follow from, and of what its tokens follow from
-    beside that; the corpus by that of its clips' names.  A decoder that learns on leaves a cache valid."""
+    beside that; the corpus by that of its clips' names, and of what they are like.  A decoder that learns on leaves a cache
+    valid."""
 
     codec: str
     codebooks: str
@@ -35,6 +36,8 @@ class CacheInfo:
     """Frames of the longest clip, T."""
     painted: tuple[int, int] | None
     """Columns e of the rolls and g of the vectors."""
+    contents: str | None = None
+    """SHA-256 of the clips' lengths, captions and sizes of files; None where they were not noted."""
 
     def dump(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -95,10 +98,10 @@ class LatentDataset:
         return torch.from_numpy(self._frames[number, span].astype(np.float32))
 
     def statistics(self, clips: int = 2000) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-        """Mean and standard deviation of each channel of the continuous frames, over at most `clips` clips."""
+        """Mean and standard deviation of each channel of the continuous frames, over at most `clips` clips of the split."""
         assert self.view == "continuous"
         total, square, count = np.zeros(self.spec.dim), np.zeros(self.spec.dim), 0
-        for number, row in self.rows[:: max(1, len(self.rows) // clips)]:
+        for number, row in spread(self.rows, clips):
             frames = self._frames[number, : row["frames"]].astype(np.float64)
             total, square, count = total + frames.sum(0), square + np.square(frames).sum(0), count + len(frames)
         mean = total / count

@@ -4,10 +4,10 @@
 Nothing is ever unpickled.  A checkpoint is named by a shipped name, by a folder, or by a Hub id that the user typed.
 """
 
+import contextlib
 import difflib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +25,7 @@ from counterpoint import config as settings
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.config import Config
+from counterpoint.files import renamed
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.types import Spec
@@ -113,28 +114,28 @@ def codec_manifest(config: SpectralConfig, codec: Codec, version: str = "1") -> 
 
 
 def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", half: bool = False) -> None:
-    """Write `module` as a checkpoint; every file appears whole or not at all.  `half` stores 16-bit floats."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: _storable(tensor, half) for name, tensor in module.state_dict().items()}
+    """Write `module` as a checkpoint; every file appears whole or not at all, and none before all are written.
+
+    `half` stores 16-bit floats; raises ValueError where they cannot hold a weight.
+    """
+    tensors = {name: _storable(name, tensor, half) for name, tensor in module.state_dict().items()}
     weights = safetensors.torch.save(tensors)
     manifest = manifest.model_copy(update={"weights": hashlib.sha256(weights).hexdigest()})
-    content = {WEIGHTS: weights, CONFIG: settings.dump(manifest).encode()}
+    content = {CONFIG: settings.dump(manifest).encode(), WEIGHTS: weights}
     if card:
         content[CARD] = card.encode()
-    parts = {name: folder / f".{name}.part" for name in content}
-    try:
-        for name, part in parts.items():
-            part.write_bytes(content[name])
-        for name, part in parts.items():
-            os.replace(part, folder / name)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+    with contextlib.ExitStack() as parts:  # files take their names in the reverse order, so config.json comes last
+        for name, data in content.items():
+            parts.enter_context(renamed(folder / name)).write_bytes(data)
 
 
-def _storable(tensor: Tensor, half: bool) -> Tensor:
-    tensor = tensor.detach().to("cpu", torch.float16 if half and tensor.is_floating_point() else tensor.dtype)
-    return tensor.clone(memory_format=torch.contiguous_format)
+def _storable(name: str, tensor: Tensor, half: bool) -> Tensor:
+    stored = tensor.detach().to("cpu", torch.float16 if half and tensor.is_floating_point() else tensor.dtype)
+    if half and not bool(torch.isfinite(stored).all()):
+        raise ValueError(
+            f"{name} holds {tensor.abs().max().item():g}, which 16-bit floats cannot; store 32 bits, or train anew."
+        )
+    return stored.clone(memory_format=torch.contiguous_format)
 
 
 def shipped() -> list[str]:

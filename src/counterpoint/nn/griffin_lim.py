@@ -21,10 +21,19 @@ _NEW = 0.5  # a peak is new when the bins around it held less than this of its m
 
 
 def griffin_lim(
-    magnitude: Float[Tensor, "b t f"], size: int, hop: int, samples: int, steps: int = 8, momentum: float = 0.99
+    magnitude: Float[Tensor, "b t f"],
+    size: int,
+    hop: int,
+    samples: int,
+    steps: int = 8,
+    momentum: float = 0.99,
+    phase: Float[Tensor, "b t f"] | None = None,
 ) -> Float[Tensor, "b n"]:
-    """Audio whose `stft` magnitudes come near `magnitude`; nothing is drawn, so the result depends on these alone."""
-    spectrum = torch.polar(magnitude, propagated_phase(magnitude, size, hop))
+    """Audio whose `stft` magnitudes come near `magnitude`; nothing is drawn, so the result depends on these alone.
+
+    `phase` is what the polish starts from: by default the `propagated_phase` of `magnitude`.
+    """
+    spectrum = torch.polar(magnitude, propagated_phase(magnitude, size, hop) if phase is None else phase)
     previous = spectrum
     for _ in range(steps):
         rebuilt = stft(istft(spectrum, size, hop, samples), size, hop)
@@ -34,23 +43,37 @@ def griffin_lim(
     return istft(spectrum, size, hop, samples)
 
 
-def propagated_phase(magnitude: Float[Tensor, "b t f"], size: int, hop: int) -> Float[Tensor, "b t f"]:
-    """Phases of a plausible signal with these magnitudes, from a Hann window of `size` samples; radians."""
+def reach(size: int, hop: int, steps: int) -> int:
+    """Frames to either side of a sample that the polish of `steps` steps hears."""
+    return (steps + 1) * math.ceil(size / hop)
+
+
+def propagated_phase(
+    magnitude: Float[Tensor, "b t f"], size: int, hop: int, first: Float[Tensor, "b f"] | None = None
+) -> Float[Tensor, "b t f"]:
+    """Phases of a plausible signal with these magnitudes, from a Hann window of `size` samples; radians, from 0 to 2 pi.
+
+    `first` is the phase of the first frame where it is known: that of a sound which goes on from what came before.
+    """
     level = magnitude.clamp_min(1e-8).log()
     peak, offset = _peaks(level)
     bins = torch.arange(magnitude.shape[-1], device=magnitude.device)
-    turn = (bins + offset) * (2 * math.pi * hop / size)  # per frame
+    turn = (bins * hop % size + offset * hop) * (2 * math.pi / size)  # per frame, whole turns left out
     slope = _slope(level, size, hop)
     source = _nearest_true(peak & ~_is_new(magnitude))  # the bin that each bin takes its phase from
     orphan = source < 0
     source = source.clamp_min(0)
     turn, rise = turn.gather(2, source), slope - slope.gather(2, source)
+    half = bins % 2 * math.pi  # from the window's centre to its first sample
     phase, phases = torch.zeros_like(magnitude[:, 0]), []
     for t in range(magnitude.shape[1]):
         start = phase.gather(1, source[:, t]) + turn[:, t]
         phase = start.masked_fill(orphan[:, t], 0.0) + rise[:, t]
+        if t == 0 and first is not None:
+            phase = first - half
+        phase = phase.remainder(2 * math.pi)  # else an hour of sound would leave no digits for the angle
         phases.append(phase)
-    return torch.stack(phases, dim=1) + bins * math.pi  # from the window's centre to its first sample
+    return (torch.stack(phases, dim=1) + half).remainder(2 * math.pi)
 
 
 def _peaks(level: Float[Tensor, "b t f"]) -> tuple[Bool[Tensor, "b t f"], Float[Tensor, "b t f"]]:

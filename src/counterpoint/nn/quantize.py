@@ -12,6 +12,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
+from counterpoint import parallel
+
 _CHUNK = 8192  # vectors compared with a codebook at a time
 
 
@@ -112,7 +114,10 @@ class ResidualQuantizer(nn.Module):
 
 
 class CodebookAverages(nn.Module):
-    """Exponential moving averages that move a cascade's codebooks while its encoder trains."""
+    """Exponential moving averages that move a cascade's codebooks while its encoder trains.
+
+    Several processes average over all their frames, and revive dead codes as the first one does: their codebooks stay equal.
+    """
 
     total: Tensor
     count: Tensor
@@ -138,17 +143,19 @@ class CodebookAverages(nn.Module):
             self._average(level, residual, index)
             book.codes.copy_(self.total[level] / self.count[level].clamp_min(1e-6)[:, None])
             revived += self._revive(level, book, residual, generator)
+            parallel.from_first([book.codes, self.total[level], self.count[level]])
             residual = left_over
         return revived / self.count.numel()
 
     def _average(self, level: int, vectors: Tensor, index: Tensor) -> None:
         """Counts are kept relative to an even share, so that `decay` and batch size do not interact."""
         bins = self.count.shape[1]
-        share = bins / len(vectors)
-        count = torch.bincount(index, minlength=bins).to(vectors) * share
-        total = torch.zeros_like(self.total[level]).index_add_(0, index, vectors) * share
-        self.count[level].lerp_(count, 1 - self.decay)
-        self.total[level].lerp_(total, 1 - self.decay)
+        count = torch.bincount(index, minlength=bins).to(vectors)
+        total = torch.zeros_like(self.total[level]).index_add_(0, index, vectors)
+        parallel.sum_over_all([count, total])
+        share = bins / count.sum().item()
+        self.count[level].lerp_(count * share, 1 - self.decay)
+        self.total[level].lerp_(total * share, 1 - self.decay)
 
     def _revive(self, level: int, book: VectorQuantizer, vectors: Tensor, generator: Generator) -> int:
         """Dead codes move onto random members of the batch and start again at an even share."""

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from counterpoint.config import Config
@@ -22,18 +23,30 @@ from counterpoint.types import Cond
 class TransformerConfig(Config):
     """Sizes and switches of the backbone."""
 
-    width: int = 1024
-    depth: int = 24
-    heads: int = 16
-    feedforward: float = 4.0
+    width: int = Field(default=1024, ge=2)
+    depth: int = Field(default=24, ge=1)
+    heads: int = Field(default=16, ge=1)
+    feedforward: float = Field(default=4.0, gt=0, allow_inf_nan=False)
     """Inner width of the feed-forward layers, in widths."""
     causal: bool = False
     context: bool = True
     """Whether blocks attend to Cond.context."""
     time: Literal["adaln", "context", "none"] = "context"
     skips: bool = False
-    local: int = 0
+    local: int = Field(default=0, ge=0)
     """Taps of a depthwise convolution before each attention; 0 for none."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "TransformerConfig":
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be an even multiple of heads {self.heads}; change one of them.")
+        if self.feedforward * self.width < 1:
+            raise ValueError(f"feedforward {self.feedforward:g} leaves nothing of width {self.width}; raise it.")
+        if self.skips and self.depth < 2:
+            raise ValueError("skips join two halves, and depth is 1; set depth to 2 or more, or skips to false.")
+        if self.time == "context" and not self.context:
+            raise ValueError('time is "context", but context is false; set time to "adaln" or "none", or context to true.')
+        return self
 
     def build(self) -> "Transformer":
         return Transformer(self)

@@ -29,6 +29,16 @@ def variants(weights: Mapping[str, float], conditions: Sequence[str]) -> dict[st
     return table if abs(rest) < 1e-6 else {**table, NULL: rest}
 
 
+def check_told(weights: Mapping[str, float], values: Values) -> None:
+    """Raises ValueError for a set that names a condition which no item is told: its weight would do nothing."""
+    told = {name for name, column in values.items() if any(value is not None for value in column)}
+    for part in (part for name, weight in weights.items() if weight != 0.0 for part in name.split("+")):
+        if part not in told | {"all"}:
+            raise ValueError(
+                f"Guidance weighs {part!r}, which is not told (a score comes with a plan); tell it, or weigh others."
+            )
+
+
 def keep(values: Values, name: str) -> Values:
     """`values` as the variant `name` hears them: what it does not name is dropped to None, item by item."""
     if name == "all":

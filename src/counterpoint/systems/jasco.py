@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field
+from pydantic import Field, FiniteFloat, model_validator
 from torch import Generator, Tensor, nn
 
 from counterpoint import rng
@@ -29,9 +29,9 @@ from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, V
 class Sampling(Config):
     """How to draw from the model."""
 
-    steps: int = 50
+    steps: int = Field(default=50, ge=1, le=1000)
     solver: SolverName = "euler"
-    guidance: dict[str, float] = Field(default_factory=lambda: {"all": 3.0})
+    guidance: dict[str, FiniteFloat] = Field(default_factory=lambda: {"all": 3.0}, min_length=1)
 
 
 class JascoConfig(Config):
@@ -41,19 +41,29 @@ class JascoConfig(Config):
     backbone: TransformerConfig = TransformerConfig(skips=True)
     words: WordsConfig = WordsConfig()
     score: ScoreConfig = ScoreConfig()
-    sigma_min: float = 1e-5
+    sigma_min: float = Field(default=1e-5, ge=0, lt=1)
     time_distribution: flow.TimeDistribution = "uniform"
     time_weight: flow.TimeWeight = "increasing"
     precondition: bool = False
-    drop_all: float = 0.2
+    drop_all: float = Field(default=0.2, ge=0, le=1)
     """Chance that an item is told nothing in training."""
-    drop_each: float = 0.1
+    drop_each: float = Field(default=0.1, ge=0, le=1)
     """Chance, for each condition by itself, that an item is not told it."""
-    canvas: float = 0.0
+    canvas: float = Field(default=0.0, ge=0, le=1)
     """Chance that a part of an item is given in training; without it the model can generate but not continue or repair."""
-    window_seconds: float = 10.0
+    window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """The longest canvas filled at once; longer pieces are made of overlapping windows."""
     sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "JascoConfig":
+        if not self.backbone.context:
+            raise ValueError("backbone.context is false, but the words are attended to; set it to true.")
+        if self.backbone.time == "none":
+            raise ValueError('backbone.time is "none", but flow runs along time; set it to "adaln" or "context".')
+        if self.backbone.causal:
+            raise ValueError("backbone.causal is true, but flow fills all frames at once; set it to false.")
+        return self
 
     @staticmethod
     def tiny() -> "JascoConfig":
@@ -131,6 +141,7 @@ class Jasco(System):
             raise ValueError("jasco is sampled by steps, solver and guidance.")
         self.check(canvas, values)
         weights = guidance.variants(sampling.guidance, self.conditions)
+        guidance.check_told(sampling.guidance, values)
         cond = Cond.stack([self._cond(guidance.keep(values, name), canvas.given.shape[1], len(seeds)) for name in weights])
         noise = rng.randn(canvas.frames.shape[1:], rng.generators(seeds)).to(canvas.frames)
         data, given = self._normalise(canvas.frames), canvas.given

@@ -12,7 +12,6 @@ Clip i depends on the corpus' seed and i alone: same bytes whatever the number o
 import contextlib
 import json
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -32,8 +31,10 @@ from counterpoint.data.corpus.describe import describe
 from counterpoint.data.corpus.soundfont import SoundfontRenderer
 from counterpoint.data.corpus.styles import STYLES
 from counterpoint.data.folder import METADATA, split_of
+from counterpoint.files import write_text
 from counterpoint.instruments import instrument
 from counterpoint.music import Brief, Score
+from counterpoint.parallel import one_thread
 from counterpoint.types import Progress
 
 SETTINGS = "corpus.json"
@@ -133,7 +134,7 @@ def _claim(out: Path, corpus: Corpus, hours: float) -> None:
             )
     elif out.is_dir() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty and holds no corpus; choose a new or empty folder.")
-    _write_text(file, json.dumps({"hours": hours, **wanted}, indent=2) + "\n")
+    write_text(file, json.dumps({"hours": hours, **wanted}, indent=2) + "\n")
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -149,15 +150,11 @@ def _read_json(file: Path) -> dict[str, Any]:
 def _make_all(out: Path, corpus: Corpus, soundfont: Path | None, missing: list[int], workers: int) -> Iterator[int]:
     """Make the missing clips; yields how many more are there, as they come."""
     if workers == 1:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # sums over threads would depend on their number
-        try:
-            renderer = _Renderer(corpus, soundfont)
+        renderer = _Renderer(corpus, soundfont)
+        with one_thread():
             for index in missing:
                 _make(out, corpus, renderer, index)
                 yield 1
-        finally:
-            torch.set_num_threads(threads)
         return
     size = max(1, min(_CHUNK, len(missing) // (2 * workers)))
     chunks = [missing[start : start + size] for start in range(0, len(missing), size)]
@@ -225,7 +222,7 @@ def _make(out: Path, corpus: Corpus, renderer: _Renderer, index: int) -> None:
     audio.write(path, audio.normalise(sound, corpus.sample_rate), corpus.sample_rate)
     midi.write(score, path.with_suffix(".mid"))
     content = {"id": _clip(index), "seed": seed, "captions": captions, **annotation.to_dict(score)}
-    _write_text(path.with_suffix(".json"), json.dumps(content, ensure_ascii=False) + "\n")
+    write_text(path.with_suffix(".json"), json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def _style(seed: int, index: int) -> str:
@@ -258,7 +255,7 @@ def _write_metadata(out: Path, corpus: Corpus, total: int) -> Path:
     for index in range(total):
         content = _read_json(_path(out, index, ".json"))
         lines.append(json.dumps(_row(out, corpus, index, content), ensure_ascii=False))
-    _write_text(out / METADATA, "\n".join(lines) + "\n")
+    write_text(out / METADATA, "\n".join(lines) + "\n")
     return out / METADATA
 
 
@@ -283,16 +280,3 @@ def _row(out: Path, corpus: Corpus, index: int, content: dict[str, Any]) -> dict
         "renderer": corpus.renderer if corpus.soundfont is None else f"{corpus.renderer} ({corpus.soundfont})",
         "license": LICENSE,
     }
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror}); choose another folder or make room there.") from error

@@ -1,4 +1,4 @@
-"""Captions for composed music, differently worded, and the vocabulary that they are written in.
+"""Captions for composed music, differently worded.
 
 Every caption is made of words that `reading.read` understands, and reads back to what it states.
 """
@@ -15,10 +15,6 @@ from .scanning import phrases, tokenize
 from .style import COMPOUND
 from .styles import STYLES
 
-__all__ = ["describe", "tokenize", "vocabulary"]
-
-SLOWEST, FASTEST = 30, 300
-"""Numbers in the vocabulary, whatever they count."""
 _FLAT = {"Eb": "E flat", "Ab": "A flat", "Bb": "B flat", "C#": "C sharp", "F#": "F sharp"}
 _MASS = frozenset(
     (
@@ -27,15 +23,6 @@ _MASS = frozenset(
     )
 )
 """Instrument words without an article."""
-
-
-def vocabulary() -> list[str]:
-    """All tokens that the lexicon's phrases and the captions consist of, with note names and numbers, sorted."""
-    words = {token for phrase in phrases() for token in phrase}
-    words |= {letter + accidental for letter in "abcdefg" for accidental in ("", "#", "b")}
-    words |= {token for row in _FLAT.values() for token in tokenize(row)} | {"flat", "sharp"}
-    words |= {str(number) for number in range(SLOWEST, FASTEST + 1)} | {"3/4", "4/4", "6/8"}
-    return sorted(words)
 
 
 def describe(score: Score, rng: np.random.Generator) -> list[str]:

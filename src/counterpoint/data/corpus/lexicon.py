@@ -1,4 +1,4 @@
-"""The words people use for music, and what they mean: plain data for the reader, the describer and the text vocabulary.
+"""The words people use for music, and what they mean: plain data for the reader and the describer.
 
 Phrases are written as `tokenize` leaves them: lower case, hyphens as spaces, no apostrophes; "|" separates synonyms in a table.
 """

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ...chart import parse_bar
-from ...music import Brief, Chord, Key, Metre
+from ...music import FASTEST, SLOWEST, Brief, Chord, Key, Metre
 from . import lexicon
 from .scanning import CHORD, Item, items, suggest, tokenize
 from .style import COMPOUND
@@ -12,8 +12,6 @@ from .styles import STYLES
 __all__ = ["Reading", "read", "suggest"]
 
 _Harmony = tuple[Metre | None, tuple[Chord | None, ...], tuple[float, ...]]
-SLOWEST, FASTEST = 30.0, 300.0
-"""Beats per minute that a brief may ask for."""
 ANY_STYLE = (70.0, 140.0)
 """The tempo range that "slow" and "fast" are relative to where no style is named."""
 TONICS = {"major": 0, "minor": 9}
@@ -31,14 +29,10 @@ _BACKWARD = lexicon.PLAYED | {"by", "on", "from", "of", "is", "are", ":", "="}
 
 @dataclass(frozen=True)
 class Reading:
-    """A prompt as understood.
-
-    `unknown` holds the words that were not understood, in order; `said` what was, for people: "style swing", "key A minor".
-    """
+    """A prompt as understood, and the words that were not, in order."""
 
     brief: Brief
     unknown: tuple[str, ...] = ()
-    said: tuple[str, ...] = ()
 
 
 def read(prompt: str) -> Reading:
@@ -56,7 +50,7 @@ def read(prompt: str) -> Reading:
     metre, chords, chord_beats = _chords(draft, style, metre)
     instruments = _instruments(draft, style)
     brief = Brief(style, mood, key, bpm, metre, instruments, frozenset(draft.without), energy, chords, chord_beats)
-    return Reading(brief, tuple(text for _, text in sorted(draft.unknown)), tuple(draft.said))
+    return Reading(brief, tuple(text for _, text in sorted(draft.unknown)))
 
 
 @dataclass
@@ -73,7 +67,6 @@ class _Draft:
     without: list[str] = field(default_factory=list)
     alone: bool = False
     unknown: list[tuple[int, str]] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
 
     def of(self, kind: str) -> list[Item]:
         """The items of a kind that were not refused, in order."""
@@ -86,25 +79,16 @@ class _Draft:
 def _take(draft: _Draft, at: int) -> None:
     """Look at one item together with those that it is tied to."""
     kind, value, text = draft.items[at]
-    if kind == "unknown":
+    if kind in ("unknown", "voice"):
         draft.unknown.append((at, text))
     elif kind == "not":
         _refuse(draft, at)
     elif kind == "less":
-        _leave_out(draft, value)
-    elif kind == "voice":
-        draft.unknown.append((at, text))
-    elif kind == "form":
-        draft.said.append(f"{text} (the composer decides the form)")
+        draft.without.append(value)
     elif kind == "instrument":
         _player(draft, at)
     elif kind == "role":
         _role(draft, at)
-
-
-def _leave_out(draft: _Draft, role: str) -> None:
-    draft.without.append(role)
-    draft.said.append(f"without {role}")
 
 
 def _refuse(draft: _Draft, at: int) -> None:
@@ -120,7 +104,7 @@ def _refuse(draft: _Draft, at: int) -> None:
         draft.used.add(target)
         refused = True
         if kind != "voice":
-            _leave_out(draft, "bass" if bass else value)
+            draft.without.append("bass" if bass else value)
         joined = target + 1 < len(draft.items) and draft.items[target + 1].text in ("and", "or", "nor")
         target = _after_filler(draft, target + 1) if joined else None
     if not refused:
@@ -167,7 +151,7 @@ def _role(draft: _Draft, at: int) -> None:
     following = draft.items[at + 1] if at + 1 < len(draft.items) else Item("break", "", "")
     if following.text == "free":
         draft.used.add(at + 1)
-        _leave_out(draft, role)
+        draft.without.append(role)
         return
     solo = text == "solo" and following.kind == "instrument"
     other = at + 1 if solo else _tied(draft, at, _BACKWARD, "instrument")
@@ -177,7 +161,6 @@ def _role(draft: _Draft, at: int) -> None:
         draft.players.append((role, other))
     elif role != "drums":
         draft.roles.append(role)
-        draft.said.append(role)
     else:
         draft.players.append(("drums", at))
 
@@ -201,15 +184,11 @@ def _instruments(draft: _Draft, style: str | None) -> dict[str, int]:
     if draft.alone and set(programs) == {"melody"}:
         if lexicon.INSTRUMENTS[programs["melody"]].roles[0] == "comp":  # hands enough for everything
             programs |= dict.fromkeys(("comp", "bass"), programs["melody"])
-        for role in ("bass", "comp", "pad", "drums"):
-            if role not in programs:
-                _leave_out(draft, role)
+        draft.without += [role for role in ("bass", "comp", "pad", "drums") if role not in programs]
     programs |= {role: _usual(style, role) for role in draft.roles if role not in programs and not _certain(style, role)}
-    for role, program in programs.items():
+    for role in programs:
         if role in draft.without:
             raise ValueError(f"The prompt asks for {role} and for no {role}; leave out one of the two.")
-        name = "drums" if role == "drums" else f"{role} {lexicon.INSTRUMENTS[program].words[0]}"
-        draft.said.append(name)
     return programs
 
 
@@ -237,7 +216,6 @@ def _style(draft: _Draft) -> str | None:
             draft.items.append(Item("metre", "3/4", item.text))
         elif item.value != chosen.value:
             draft.pass_over(item)
-    draft.said.append(f"style {chosen.value}")
     return chosen.value
 
 
@@ -247,7 +225,6 @@ def _named(style: str) -> tuple[str, ...]:
 
 def _mood(draft: _Draft) -> str | None:
     moods = [item.value for item in draft.of("mood")]
-    draft.said += [f"mood {mood}" for mood in moods[:1]]
     return moods[0] if moods else None
 
 
@@ -257,19 +234,13 @@ def _energy(draft: _Draft) -> float | None:
     moods = list(dict.fromkeys(item.value for item in draft.of("mood")))
     if not values and len(moods) > 1:
         values = [lexicon.MOODS[mood].energy for mood in moods]
-        draft.said += [f"{mood} (as energy)" for mood in moods[1:]]
-    if not values:
-        return None
-    energy = round(sum(values) / len(values), 2)
-    draft.said.append(f"energy {energy:g}")
-    return energy
+    return round(sum(values) / len(values), 2) if values else None
 
 
 def _metre(draft: _Draft) -> Metre | None:
     metres = list(dict.fromkeys(Metre.parse(item.value) for item in draft.of("metre")))
     if len(metres) > 1:
         raise ValueError(f"The prompt asks for two metres, {metres[0].name} and {metres[1].name}; leave one.")
-    draft.said += [f"metre {metre.name}" for metre in metres]
     return metres[0] if metres else None
 
 
@@ -289,9 +260,7 @@ def _key(draft: _Draft, mood: str | None) -> Key | None:
         return None
     leaning = lexicon.MOODS[mood].mode if mood else None
     mode = modes[0] if modes else leaning or "major"
-    key = Key(tonics[0] if tonics else TONICS[mode], mode)
-    draft.said.append(f"key {key.name}")
-    return key
+    return Key(tonics[0] if tonics else TONICS[mode], mode)
 
 
 def _bpm(draft: _Draft, style: str | None, metre: Metre | None) -> float | None:
@@ -302,7 +271,6 @@ def _bpm(draft: _Draft, style: str | None, metre: Metre | None) -> float | None:
     for bpm in numbers:
         if not SLOWEST <= bpm <= FASTEST:
             raise ValueError(f"A tempo of {bpm:g} bpm cannot be played; write one from {SLOWEST:g} to {FASTEST:g} bpm.")
-        draft.said.append(f"tempo {bpm:g} bpm")
         return bpm
     paces = draft.of("tempo")
     if not paces:
@@ -314,9 +282,7 @@ def _bpm(draft: _Draft, style: str | None, metre: Metre | None) -> float | None:
     if metre is not None and metre.denominator == 8:  # felt beats are longer there, as the composer has it
         low, high = low * COMPOUND, high * COMPOUND
     place = sum(float(item.value) for item in paces) / len(paces)
-    bpm = float(round(low + place * (high - low)))
-    draft.said.append(f"tempo {paces[0].text} ({bpm:g} bpm)")
-    return bpm
+    return float(round(low + place * (high - low)))
 
 
 def _chords(draft: _Draft, style: str | None, metre: Metre | None) -> _Harmony:
@@ -328,18 +294,11 @@ def _chords(draft: _Draft, style: str | None, metre: Metre | None) -> _Harmony:
         return metre, (), ()
     item = given[0]
     if item.kind == "chords":
-        chords = tuple(Chord.parse(label) for label in CHORD.findall(item.value))
-        draft.said.append(f"chords {' '.join(_label(chord) for chord in chords)}")
-        return metre, chords, ()
+        return metre, tuple(Chord.parse(label) for label in CHORD.findall(item.value)), ()
     metre = metre or (Metre(3, 4) if style == "waltz" else Metre())
     spans: list[tuple[Chord | None, float]] = []
     bar: list[tuple[Chord | None, float]] = []
     for text in item.value.strip().strip("|").split("|"):
         bar = parse_bar(text, metre.beats, bar)
         spans += bar
-    draft.said.append(f"chords {' '.join(_label(chord) for chord, _ in spans)}")
     return metre, tuple(chord for chord, _ in spans), tuple(beats for _, beats in spans)
-
-
-def _label(chord: Chord | None) -> str:
-    return "N.C." if chord is None else chord.name

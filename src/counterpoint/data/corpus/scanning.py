@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
@@ -30,7 +31,8 @@ def tokenize(text: str) -> list[str]:
 
 def _tokens(text: str) -> list[str]:
     """As `tokenize`, with punctuation that separates kept and with symbols that nobody expects."""
-    plain = re.sub(r"['’‘`´]", "", text.replace("♯", "#").replace("♭", "b").replace("&", " and ")).lower()
+    whole = unicodedata.normalize("NFC", text).replace("♯", "#").replace("♭", "b").replace("&", " and ")
+    plain = re.sub(r"['’‘`´]", "", whole).lower()
     return [token for token in _TOKEN.findall(plain) if token not in _SILENT]
 
 
@@ -103,9 +105,12 @@ def _words(text: str) -> Iterator[Item]:
 
 
 def suggest(word: str) -> str | None:
-    """The known word or phrase that looks most like `word`, or None where none is close."""
+    """The known word or phrase that looks most like `word`; None where none is close, or where `word` itself is no mistake."""
+    words = tuple(tokenize(word))
+    if len(words) != 1 or _lookup(words):
+        return None
     known = [" ".join(phrase) for phrase, (kind, _) in phrases().items() if kind != "filler"]
-    close = difflib.get_close_matches(" ".join(tokenize(word)), known, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(words[0], known, n=1, cutoff=0.75)
     return close[0] if close else None
 
 

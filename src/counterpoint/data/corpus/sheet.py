@@ -10,7 +10,7 @@ from numpy.random import Generator
 from counterpoint.data.corpus.harmony import Harmony, Slot, guess_key, looped, progression, roman
 from counterpoint.data.corpus.style import COMPOUND
 from counterpoint.data.corpus.styles import MOODS, STYLES, Style
-from counterpoint.music import ROLES, Brief, Chord, Key, Metre
+from counterpoint.music import FASTEST, ROLES, SLOWEST, Brief, Chord, Key, Metre
 
 T = TypeVar("T")
 
@@ -129,8 +129,8 @@ def _check(brief: Brief, seconds: float) -> None:
         raise ValueError(f"The style {brief.style!r} is not known; known are {', '.join(STYLES)}.")
     if brief.mood is not None and brief.mood not in MOODS:
         raise ValueError(f"The mood {brief.mood!r} is not known; known are {', '.join(MOODS)}.")
-    if brief.bpm is not None and not 30 <= brief.bpm <= 300:
-        raise ValueError(f"A tempo of {brief.bpm} beats a minute cannot be played; ask for 30 to 300.")
+    if brief.bpm is not None and not SLOWEST <= brief.bpm <= FASTEST:
+        raise ValueError(f"A tempo of {brief.bpm:g} beats a minute cannot be played; ask for {SLOWEST:g} to {FASTEST:g}.")
     if brief.energy is not None and not 0 <= brief.energy <= 1:
         raise ValueError(f"The energy {brief.energy} is outside 0 to 1; 0 is sparse and quiet, 1 dense and loud.")
     unknown = (set(brief.instruments) | brief.without) - set(ROLES)

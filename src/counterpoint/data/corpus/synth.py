@@ -15,6 +15,7 @@ from counterpoint.data.corpus.synth_drums import CHOKES, hit
 from counterpoint.data.corpus.synth_programs import VOICES
 from counterpoint.data.corpus.synth_voices import Wave, sound
 from counterpoint.music import Note, Score, Track
+from counterpoint.parallel import one_thread
 
 _SENDS = {"melody": 0.16, "bass": 0.03, "comp": 0.13, "pad": 0.2, "drums": 0.07}
 """How much of each role goes into the room."""
@@ -25,6 +26,7 @@ _LAYERS = (0.35, 0.6, 0.85)
 _PEAK = 0.98
 
 
+@one_thread()
 def render(score: Score, sample_rate: int = 32000, channels: int = 2) -> NDArray[np.float32]:
     """Audio `c n` of a score, round(seconds * sample_rate) samples long; mono is the mean of left and right.
 

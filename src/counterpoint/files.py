@@ -1,0 +1,38 @@
+"""Files that appear whole or not at all, and one sentence where they cannot be written."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What keeps the block from writing at `path` (no room, no permission) becomes a ValueError of one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(f"{path} cannot be written ({reason}); choose another folder or make room there.") from error
+
+
+@contextmanager
+def renamed(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends well: a file appears whole or not at all.
+
+    Missing folders are made.  What a kill leaves behind is overwritten the next time.  Raises ValueError as `writing` does.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file, as `renamed` does."""
+    with renamed(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
