@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import librosa
-import mir_eval
+try:
+    import librosa
+    import mir_eval
+except ImportError as error:
+    raise SystemExit(f"{error.name} is missing; install what benchmarks need: pip install -e '.[eval]'") from None
 import numpy as np
 import soxr
 from numpy.typing import NDArray

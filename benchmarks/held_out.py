@@ -7,7 +7,8 @@ With a corpus: its test clips as they are (`real`), through the codec (`codec`),
 made by the model from the clip's caption and true score (`plan`) and from the caption alone (`words`).  Every row comes
 twice: judged against its own score and against another clip's (`shuffled`), which is what chance gives.
 With `--prompts`: sentences that ask for a tempo, a key and a style, through the public API, with a plan (`auto`) and without
-(`none`); judged against what the words asked, and against another sentence's words.
+(`none`); judged against what the words asked, and against another sentence's words; and with a plan also against the chords,
+onsets, drums and melody of the score that was composed for the sentence, and against another sentence's score.
 
 Columns as in corpus_check.py; then against the real rendering: `log_mel` mean difference in dB, `frechet` (relative only, it
 cannot see order in time and never decides alone); and of the audio alone: `high` level above 5 kHz in dB, `flatness`,
@@ -32,7 +33,7 @@ from counterpoint import generation
 from counterpoint.annotation import from_dict
 from counterpoint.data.corpus.styles import MOODS, STYLES
 from counterpoint.data.folder import read_folder
-from counterpoint.generation import Model
+from counterpoint.generation import Model, Take
 from counterpoint.music import Key, Score
 from counterpoint.systems.jasco import Sampling
 from counterpoint.types import Canvas
@@ -208,6 +209,24 @@ def follows(made: np.ndarray, rate: int, own: Asked, other: Asked) -> tuple[dict
     return figures(own), figures(other)
 
 
+PLANNED = ("root", "majmin", "onsets", "drums", "melody")
+
+
+def add_plan(pool: ProcessPoolExecutor, pairs: list, takes: list[Take], rate: int) -> None:
+    """Chords, onsets and notes against the score that the composer planned for the sentence, and for another sentence."""
+    scores = [take.score for take in takes]
+    made = [take.audio.mean(0).numpy() for take in takes]
+    for side, shift in ((0, 0), (1, 7)):
+        judged = pool.map(judge_sound, scores[shift:] + scores[:shift], made, [rate] * len(made), chunksize=4)
+        for pair, figures in zip(pairs, judged, strict=True):
+            pair[side].update({name: figures[name] for name in PLANNED})
+
+
+def judge_sound(score: Score, made: np.ndarray, rate: int) -> dict[str, float]:
+    """All figures of a sound against a score."""
+    return judge(score, listen(made, rate))
+
+
 def on_prompts(model: Model, args: argparse.Namespace) -> dict:
     """Summaries of what the public API makes of sentences, with and without a plan."""
     asked = prompts(args.clips, args.seed + 60_000)
@@ -222,6 +241,8 @@ def on_prompts(model: Model, args: argparse.Namespace) -> dict:
             ]
             made = [take.audio.mean(0).numpy() for take in takes]
             pairs = list(pool.map(follows, made, [model.codec.sample_rate] * len(made), asked, others, chunksize=4))
+            if plan == "auto":
+                add_plan(pool, pairs, takes, model.codec.sample_rate)
             rows[plan] = summarise([own for own, _ in pairs])
             rows[f"{plan}, shuffled"] = summarise([other for _, other in pairs])
             print(f"{plan}: {len(made)} clips in {perf_counter() - started:.0f} s", flush=True)

@@ -181,7 +181,33 @@ def test_normalising_reaches_the_loudness_or_the_ceiling() -> None:
     assert torch.equal(audio.normalise(silence, RATE), silence)
 
 
+def test_mastering_reaches_the_loudness_and_keeps_under_the_ceiling() -> None:
+    beat = noise(4.0, 2) * 0.4
+    beat[:, ::8000] += 0.5  # peaks that would leave the rest quiet
+    plain, made = audio.normalise(beat, RATE, -16.0), audio.master(beat, RATE)
+    meter = pyloudnorm.Meter(RATE)
+    assert meter.integrated_loudness(plain.T.double().numpy()) < -17.5
+    assert meter.integrated_loudness(made.T.double().numpy()) == pytest.approx(-16, abs=0.3)
+    oversampled = np.abs(scipy.signal.resample_poly(made.double().numpy(), 8, 1, axis=1)).max()
+    assert 20 * math.log10(oversampled) <= -0.8
+    far = torch.ones(2, RATE * 4, dtype=torch.bool)
+    for peak in range(0, RATE * 4, 8000):
+        far[:, max(0, peak - RATE // 50) : peak + RATE // 50] = False
+    gains = (made / beat)[far & (beat.abs() > 1e-3)]
+    assert gains.std() / gains.mean() < 1e-3  # away from the peaks it is a plain gain
+
+
+def test_mastering_turns_no_peak_down_by_more_than_six_decibels() -> None:
+    click = noise(3.0) * 1e-4
+    click[:, RATE] = 1.0
+    made = audio.master(click, RATE)
+    assert (made[:, RATE] / made[:, 0]) / (click[:, RATE] / click[:, 0]) == pytest.approx(0.5, abs=0.01)
+    silence = torch.zeros(2, RATE)
+    assert torch.equal(audio.master(silence, RATE), silence)
+
+
 def test_nothing_warns_for_short_audio() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         audio.normalise(noise(0.001), RATE)
+        audio.master(noise(0.001), RATE)

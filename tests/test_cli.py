@@ -312,7 +312,7 @@ def test_interrupt_leaves_nothing(
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(audio, "normalise", interrupt)
+    monkeypatch.setattr(audio, "master", interrupt)
     assert cli.run(["generate", PROMPT, "--model", str(tiny_model), "--seconds", "0.5"]) == 130
     assert capsys.readouterr().err == "stopped; nothing was written\n"
     assert not files(tmp_path)

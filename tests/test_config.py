@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from counterpoint.config import Config, dump, load, override, parse, read
+from counterpoint.config import Config, dump, override, parse, read
 from counterpoint.files import renamed
+
+
+def load(kind: type[Config], path: Path, changes: tuple[str, ...] | list[str] = ()):
+    return parse(kind, override(read(path), changes), str(path))
 
 
 class Cat(Config):

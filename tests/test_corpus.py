@@ -303,7 +303,7 @@ def test_twenty_players_are_heard_one_by_one(renderer):
 
 def test_missing_parts_are_told_with_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "fluidsynth", None)
-    with pytest.raises(ValueError, match=r"pip install 'counterpoint\[soundfont\]'.*libfluidsynth3 fluid-soundfont-gm"):
+    with pytest.raises(ValueError, match=r"pip install pyfluidsynth.*libfluidsynth3 fluid-soundfont-gm"):
         soundfont._library.__wrapped__()
     monkeypatch.setattr(soundfont, "_PLACES", ())
     with pytest.raises(ValueError, match="fluid-soundfont-gm"):

@@ -80,7 +80,7 @@ def test_loudness_and_peak(model: Model) -> None:
     level = pyloudnorm.Meter(8000).integrated_loudness(heard)
     peak = 20 * math.log10(np.abs(scipy.signal.resample_poly(heard, 8, 1)).max())
     assert peak <= -0.9
-    assert level <= -13.5 and (level >= -14.5 or peak >= -1.5), "as loud as asked, or as the ceiling allows"
+    assert level == pytest.approx(-16, abs=0.3)
 
 
 def test_progress_counts_every_step(model: Model) -> None:

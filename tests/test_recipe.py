@@ -122,6 +122,15 @@ def test_killed_and_resumed_has_the_weights_of_never_killed(recipe, tmp_path):
     assert set(range(1, 21)) <= set(steps)
 
 
+def test_a_run_goes_on_as_it_began(recipe, tmp_path):
+    """A longer run is the same run; another learning rate or batch would not be heard of, so it is refused."""
+    run_recipe(recipe, ["train.steps=2", "samples=0"], tmp_path, device="cpu")
+    for change in ("optim.lr=1e-4", "optim.betas=[0.5,0.6]", "train.batch_size=2", "train.seed=9", "system.drop_all=0.5"):
+        with pytest.raises(ValueError, match=rf"begun with {change.split('=')[0]} = .+ train elsewhere"):
+            run_recipe(recipe, [change, "samples=0"], tmp_path, device="cpu")
+    assert run_recipe(recipe, ["train.steps=3", "train.log_every=2", "samples=0"], tmp_path, device="cpu").step == 3
+
+
 def test_a_run_says_its_name_and_what_it_learns_from(recipe, tmp_path):
     console = Console(file=io.StringIO(), width=400)
     run_recipe(recipe, ["train.steps=1", "samples=0", "name=Fido"], tmp_path, device="cpu", console=console)

@@ -1,5 +1,6 @@
 """The models in the package: small, whole, described, and heard to do what they are told (librosa judges)."""
 
+import re
 from pathlib import Path
 
 import librosa
@@ -28,8 +29,13 @@ def test_they_are_small():
 @pytest.mark.parametrize("name", NAMES)
 def test_each_has_a_card_with_data_recipe_and_figures(name):
     card = (checkpoint.locate(name) / checkpoint.CARD).read_text(encoding="utf-8")
-    for word in ("## Data", "## Training", "## Held-out figures", "benchmarks/", "Apache-2.0"):
+    for word in ("## Data", "## Training", "## Held-out figures", "benchmarks/", "Apache-2.0", "commit"):
         assert word in card
+    figures = card.split("## Held-out figures")[1].split("\n## ")[0]
+    rows = [line for line in figures.splitlines() if line.startswith("|") and re.search(r"\d\.\d", line)]
+    assert len(rows) >= 3, "a table of measured figures"
+    if name == "jasco-tiny":
+        assert {"plan", "words"} <= {row.split("|")[1].strip() for row in rows}, "with a plan and without"
 
 
 def test_same_request_same_bytes(model, tmp_path):

@@ -1,6 +1,7 @@
 """Audio in and out of files, and what every room does to it: rate, channels, loudness, peaks.
 
-Audio is float32 `c n`, full scale +-1.  Nothing here ever clips: what is too loud is turned down as a whole.
+Audio is float32 `c n`, full scale +-1.  Nothing here ever clips: what is too loud is turned down as a whole (`normalise`)
+or around its peaks (`master`).
 """
 
 import io
@@ -212,3 +213,36 @@ def normalise(
         return audio
     gain = min(lufs - level, ceiling - true_peak(audio, sample_rate))
     return audio * 10 ** (gain / 20)
+
+
+def master(audio: Float[Tensor, "c n"], sample_rate: int, lufs: float = -16.0, ceiling: float = -1.0) -> Float[Tensor, "c n"]:
+    """Audio as it is handed out: at `lufs`, its peaks turned down under `ceiling` (dBTP) where that takes at most 6 dB.
+
+    What would take more stays quieter; silence stays silence.
+    """
+    level = loudness(audio, sample_rate)
+    if level == -math.inf:
+        return audio
+    most = ceiling - true_peak(audio, sample_rate) + 6.0
+    gain = min(lufs - level, most)
+    for _ in range(2):  # turning peaks down costs loudness, which is given back
+        made = limit(audio * 10 ** (gain / 20), sample_rate, ceiling)
+        gain = min(gain + lufs - loudness(made, sample_rate), most)
+    made = limit(audio * 10 ** (gain / 20), sample_rate, ceiling)
+    return made * min(1.0, 10 ** ((ceiling - true_peak(made, sample_rate)) / 20))  # what a moving gain adds between samples
+
+
+def limit(audio: Float[Tensor, "c n"], sample_rate: int, ceiling: float) -> Float[Tensor, "c n"]:
+    """Audio whose true peak is at most about `ceiling` (dBTP), turned down smoothly from 10 ms before to 10 ms after a peak.
+
+    The gain is the running mean of the running minimum of what each sample needs, over windows of one length: every minimum
+    that is averaged has seen the sample, so the mean is no more than it needs.
+    """
+    highest = 10 ** (ceiling / 20)
+    taps = _interpolators().to(audio)[:, None]
+    between = F.conv1d(F.pad(audio, (_TAPS // 2, _TAPS // 2 - 1))[:, None], taps).abs().amax(1)  # c n: between i - 1 and i
+    peaks = torch.maximum(torch.maximum(audio.abs(), between), F.pad(between[:, 1:], (0, 1))).amax(0)
+    needed = (highest / peaks.clamp_min(highest))[None]  # 1 n
+    reach = round(0.005 * sample_rate)
+    lowest = -F.max_pool1d(F.pad(-needed, (2 * reach, 2 * reach), value=-1.0), 2 * reach + 1, stride=1)
+    return audio * F.avg_pool1d(lowest, 2 * reach + 1, stride=1)

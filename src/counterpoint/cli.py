@@ -178,7 +178,7 @@ def compose(
     workers
         Processes.
     renderer
-        builtin needs nothing more; soundfont needs FluidSynth and the extra counterpoint[soundfont].
+        builtin needs nothing more; soundfont needs FluidSynth and pyfluidsynth (the extra "soundfont").
     soundfont
         The .sf2 file of the soundfont renderer.
     seconds

@@ -2,8 +2,6 @@
 
 A config *builds* its thing (`build()`), so that go-to-definition works; unions are told apart by `kind`.
 A key that does not exist is an error that names its nearest neighbour: nothing is silently ignored.
-
-Here, too, as the lowest room that has to do with files: how a file is written, whole or not at all.
 """
 
 import copy
@@ -106,11 +104,6 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def _tag(model: type[BaseModel]) -> str | None:
     tag = model.model_fields.get("kind")
     return None if tag is None else tag.default
-
-
-def load(kind: type[C], path: Path, changes: Sequence[str] = ()) -> C:
-    """Read, override and check the file at `path`."""
-    return parse(kind, override(read(path), changes), source=str(path))
 
 
 def dump(config: Config) -> str:

@@ -142,7 +142,7 @@ class Model:
             raise ValueError(
                 f"{self.checkpoint.name} made numbers that are no sound; lower the guidance, or check the checkpoint."
             )
-        audio = sound.normalise(audio, self.codec.sample_rate)
+        audio = sound.master(audio, self.codec.sample_rate)
         timings = {"plan": planned - started, "generate": played - planned, "decode": perf_counter() - played}
         record = {
             "prompt": asked.text,

@@ -11,10 +11,12 @@ Where `codec` is a table, the codec itself is trained, on clips of audio, from i
 A run's folder is a checkpoint that can be loaded while it is still being trained; what only training needs lies in its train/.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -121,6 +123,7 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
     parts = build(recipe)
     if isinstance(parts.codec, Spectral):
         parallel.only_rank0(place, partial(_export_codec, parts.codec, out / "codec"))
+    _refuse_another_recipe(recipe, out)
     parallel.only_rank0(place, partial(_begin, recipe, out, parts.system, len(parts.train_data), console))
 
     def export(system: Trainable) -> None:
@@ -145,6 +148,7 @@ def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console 
         _export_codec(system.codec, out)
 
     system = SpectralTraining(codec, recipe.objective)
+    _refuse_another_recipe(recipe, out)
     parallel.only_rank0(place, partial(_begin, recipe, out, system, len(clips), console))
     samples = partial(render_codec, recipe.samples, held_out)
     return train(system, clips, held_out, recipe.optim, recipe.train, out / "train", place, samples, export, console)
@@ -166,6 +170,33 @@ def _codec_to_start_from(out: Path) -> Path | None:
     """The folder of the closed form, which nothing replaces, or else `out`, where it lies in runs that did not keep it."""
     files = (checkpoint.CONFIG, checkpoint.WEIGHTS)
     return next((folder for folder in (out / START, out) if all((folder / name).is_file() for name in files)), None)
+
+
+_MAY_CHANGE = {
+    *("name", "samples", "train.steps", "train.minutes", "train.threads", "train.compile"),
+    *("train.log_every", "train.valid_every", "train.valid_batches", "train.save_every", "train.sample_every"),
+}
+"""Settings that a run may go on with another value of: they decide how long it trains and what is told of it."""
+
+
+def _refuse_another_recipe(recipe: Recipe | CodecRecipe, out: Path) -> None:
+    """Raises ValueError where the run in `out` was begun with other settings: going on with those would ignore these."""
+    kept = out / "train" / "recipe.json"
+    if not (out / "train" / "state.pt").is_file() or not kept.is_file():
+        return
+    before, now = (_flat(json.loads(text)) for text in (kept.read_text(encoding="utf-8"), settings.dump(recipe)))
+    for key in before.keys() & now.keys() - _MAY_CHANGE:
+        if before[key] != now[key]:
+            raise ValueError(
+                f"The run in {out} was begun with {key} = {before[key]!r}, not {now[key]!r}; leave that, or train elsewhere."
+            )
+
+
+def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, with keys such as "train.steps"."""
+    if not isinstance(content, dict):
+        return {prefix.removesuffix("."): content}
+    return {key: value for name, part in content.items() for key, value in _flat(part, f"{prefix}{name}.").items()}
 
 
 def _begin(recipe: Recipe | CodecRecipe, out: Path, system: Trainable, clips: int, console: Console | None) -> None:

@@ -183,7 +183,7 @@ class TimeEmbedding(nn.Module):
 
 
 def _init_linear(module: nn.Module) -> None:
-    """Normal weights of variance 1 / fan-in, as large as keeps the scale of unit inputs; the residual sums are normed."""
+    """Truncated normal weights of variance 1 / (2 fan-in): outputs of unit inputs have half their variance."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.7 * module.in_features**-0.5)
         if module.bias is not None:

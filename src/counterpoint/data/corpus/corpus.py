@@ -2,7 +2,7 @@
 
     corpus.json                 what the corpus was asked to be; a folder never mixes two of them
     metadata.jsonl              one line per clip, written last; the folder is then a Hugging Face AudioFolder
-    clips/000/000123.flac       16-bit audio at -14 LUFS, its true peak at most -1 dBTP
+    clips/000/000123.flac       16-bit audio at -14 LUFS, or as loud as a true peak of -1 dBTP allows
     clips/000/000123.mid        the score
     clips/000/000123.json       the exact annotation (`annotation.py`) and the captions
 

@@ -151,7 +151,7 @@ def _library() -> ModuleType:
         import fluidsynth
     except ImportError as error:  # raised by pyfluidsynth, too, when the C library is absent
         raise ValueError(
-            "The soundfont renderer needs FluidSynth: pip install 'counterpoint[soundfont]' and its library "
+            "The soundfont renderer needs FluidSynth: python -m pip install pyfluidsynth and its library "
             "(Debian: apt install libfluidsynth3 fluid-soundfont-gm); or use the built-in renderer."
         ) from error
     silence = fluidsynth.cfunc(
