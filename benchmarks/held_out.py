@@ -31,11 +31,11 @@ from analysers import judge, key, key_score, listen, tempo, tempo_matches
 from counterpoint import audio as sound
 from counterpoint import generation
 from counterpoint.annotation import from_dict
+from counterpoint.config import Config
 from counterpoint.data.corpus.styles import MOODS, STYLES
 from counterpoint.data.folder import read_folder
 from counterpoint.generation import Model, Take
 from counterpoint.music import Key, Score
-from counterpoint.systems.jasco import Sampling
 from counterpoint.types import Canvas
 from intervals import summarise, table, write_json, write_text
 
@@ -78,7 +78,7 @@ def held_out(folder: Path, clips: int, rate: int, seconds: float) -> list[Held]:
 
 
 @torch.inference_mode()
-def play(model: Model, held: Sequence[Held], name: str, batch: int, seed: int, sampling: Sampling) -> list[np.ndarray]:
+def play(model: Model, held: Sequence[Held], name: str, batch: int, seed: int, sampling: Config) -> list[np.ndarray]:
     """What one system makes of each clip, in the order of the clips."""
     if name == "real":
         return [clip.audio for clip in held]
@@ -96,19 +96,21 @@ def play(model: Model, held: Sequence[Held], name: str, batch: int, seed: int, s
 
 
 def frames_of(
-    model: Model, part: Sequence[Held], audio: torch.Tensor, name: str, seeds: Sequence[int], sampling: Sampling
+    model: Model, part: Sequence[Held], audio: torch.Tensor, name: str, seeds: Sequence[int], sampling: Config
 ) -> torch.Tensor:
     """The frames "b t d" of one batch: encoded, quantised or generated."""
     codec = model.codec
     if name in ("codec", "tokens"):
         frames = codec.encode(audio)
         return frames if name == "codec" else codec.from_tokens(codec.to_tokens(frames))
-    blank = Canvas.blank(len(part), codec.num_frames(audio.shape[-1]), codec.spec)
+    view = model.system.view
+    blank = Canvas.blank(len(part), codec.num_frames(audio.shape[-1]), model.system.spec, view)
     canvas = Canvas(blank.frames.to(model.device), blank.given.to(model.device))
     values: dict = {"text": [clip.caption for clip in part]}
     if name == "plan":
         values["score"] = [clip.score for clip in part]
-    return model.system.generate(canvas, values, list(seeds), sampling)
+    made = model.system.generate(canvas, values, list(seeds), sampling)
+    return made if view == "continuous" else codec.from_tokens(made)
 
 
 def judge_clip(made: np.ndarray, real: np.ndarray, rate: int, own: Score, other: Score) -> Judged:
@@ -123,7 +125,7 @@ def judge_clip(made: np.ndarray, real: np.ndarray, rate: int, own: Score, other:
     return Judged(own_figures, judge(other, heard), spectra.log_mel(made, rate)[:, ::6])
 
 
-def sampling_of(model: Model, args: argparse.Namespace) -> Sampling:
+def sampling_of(model: Model, args: argparse.Namespace) -> Config:
     """The checkpoint's own sampling, but for what the command line states."""
     guidance = None if args.guidance is None else {"all": args.guidance}
     told = {name: value for name, value in (("steps", args.steps), ("guidance", guidance)) if value is not None}

@@ -6,7 +6,18 @@ import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-ROOMS = ("audio", "codecs", "conditioners", "generation", "nn", "paradigms", "rng", "systems.jasco", "types")
+ROOMS = (
+    "audio",
+    "codecs",
+    "conditioners",
+    "generation",
+    "nn",
+    "paradigms",
+    "rng",
+    "systems.jasco",
+    "systems.musicgen",
+    "types",
+)
 """Those whose signatures tell shapes: they are checked wherever the tests lead."""
 
 checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as in annotations everywhere

@@ -40,7 +40,7 @@ def test_a_take(model: Model) -> None:
     assert take.audio.shape == (1, 2 * 8000) and take.sample_rate == 8000 and take.seed == 5
     assert take.score is not None and take.score.key.name == "A minor" and take.score.seconds == 2
     record = take.record
-    assert (record["prompt"], record["seed"], record["seconds"], record["steps"]) == (PROMPT, 5, 2, 4)
+    assert (record["prompt"], record["seed"], record["seconds"], record["sampling"]["steps"]) == (PROMPT, 5, 2, 4)
     assert record["version"] == counterpoint.__version__ and "key: A minor" in record["plan"] and record["unknown"] == []
     json.dumps(record)
 
@@ -69,7 +69,7 @@ def test_steps_and_guidance_are_obeyed(model: Model) -> None:
         model.generate(PROMPT, seconds=1, steps=steps, guidance=guidance)
         for steps, guidance in ((None, None), (9, None), (None, {"text": 2, "score": 0.5}))
     )
-    assert more.record["steps"] == 9 and free.record["guidance"] == {"text": 2, "score": 0.5}
+    assert more.record["sampling"]["steps"] == 9 and free.record["sampling"]["guidance"] == {"text": 2, "score": 0.5}
     assert not torch.allclose(default.audio, more.audio) and not torch.allclose(default.audio, free.audio)
     assert torch.equal(default.audio, model.generate(PROMPT, seconds=1, steps=4, guidance=1.5).audio)
 

@@ -9,16 +9,18 @@ import torch
 from counterpoint import config
 from counterpoint.conditioners.score import paint
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
+from counterpoint.systems import jasco, musicgen
 from counterpoint.systems.base import System
-from counterpoint.systems.jasco import Jasco, JascoConfig, Sampling
+from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Batch, Canvas, Spec
 
-SPEC = Spec(rate=25.0, dim=8)
-SYSTEMS = {"jasco": JascoConfig.tiny()}
+SPEC = Spec(rate=25.0, dim=8, levels=4, bins=16)
+SYSTEMS = {"jasco": JascoConfig.tiny(), "musicgen": MusicgenConfig.tiny()}
 FRAMES = 20
 
 
-def build(name: str) -> Jasco:
+def build(name: str) -> System:
     torch.manual_seed(0)
     system = SYSTEMS[name].build(SPEC)
     with torch.no_grad():  # a silent output layer would make every promise trivially true
@@ -30,7 +32,7 @@ def build(name: str) -> Jasco:
 
 
 @pytest.fixture(params=SYSTEMS)
-def system(request: pytest.FixtureRequest) -> Jasco:
+def system(request: pytest.FixtureRequest) -> System:
     return build(request.param)
 
 
@@ -48,22 +50,48 @@ def values(batch: int) -> dict[str, list]:
     return {"text": (texts * batch)[:batch], "score": (scores * batch)[:batch]}
 
 
-def training_batch() -> Batch:
-    torch.manual_seed(1)
-    frames = torch.randn(2, FRAMES, SPEC.dim)
+def draw(system: System, batch: int, seed: int) -> torch.Tensor:
+    """Frames of the system's view."""
+    torch.manual_seed(seed)
+    if system.view == "tokens":
+        return torch.randint(SPEC.bins, (batch, system.spec.levels, FRAMES))
+    return torch.randn(batch, FRAMES, SPEC.dim)
+
+
+def by_frame(system: System, frames: torch.Tensor) -> torch.Tensor:
+    """Time next to the batch, "b t ..."."""
+    return frames.transpose(1, 2) if system.view == "tokens" else frames
+
+
+def overwritten(system: System, frames: torch.Tensor, where: torch.Tensor, value: float) -> torch.Tensor:
+    """`frames` with `value` (or for tokens, 0) in the frames that `where` marks."""
+    if system.view == "tokens":
+        return frames.masked_fill(where[:, None], 0)
+    return frames.masked_fill(where[..., None], value)
+
+
+def training_batch(system: System) -> Batch:
     mask = torch.ones(2, FRAMES, dtype=torch.bool)
-    return Batch(seeds=[1, 2], frames=frames, mask=mask, values=values(2))
+    return Batch(seeds=[1, 2], frames=draw(system, 2, 1), mask=mask, values=values(2))
 
 
-def generate(system: System, batch: int, seeds: list[int], sampling: Sampling | None = None, **told) -> torch.Tensor:
-    return system.generate(Canvas.blank(batch, FRAMES, SPEC), told or values(batch), seeds, sampling)
+def sampling(system: System, **settings) -> config.Config:
+    """Settings for few steps, or for a broad choice, with `settings`."""
+    if system.view == "tokens":
+        return musicgen.Sampling(top_k=0, **settings)
+    return jasco.Sampling(steps=3, **settings)
+
+
+def generate(system: System, batch: int, seeds: list[int], sampling: config.Config | None = None, **told) -> torch.Tensor:
+    canvas = Canvas.blank(batch, FRAMES, system.spec, system.view)
+    return system.generate(canvas, told or values(batch), seeds, sampling)
 
 
 def test_learns_two_clips(system):
     """The loss on fixed draws falls by a third."""
     system.train()
     torch.nn.init.zeros_(system.out.weight)
-    batch = training_batch()
+    batch = training_batch(system)
     optimiser = torch.optim.Adam(system.parameters(), 5e-3)
     losses = []
     for step in range(120):
@@ -81,27 +109,27 @@ def test_every_parameter_is_moved(system):
     moved = {name: 0.0 for name, _ in system.named_parameters()}
     for seed in range(12):
         system.zero_grad()
-        system.objectives(replace(training_batch(), seeds=[2 * seed, 2 * seed + 1]))[0].loss.backward()
+        system.objectives(replace(training_batch(system), seeds=[2 * seed, 2 * seed + 1]))[0].loss.backward()
         for name, parameter in system.named_parameters():
             moved[name] += 0.0 if parameter.grad is None else parameter.grad.abs().sum().item()
     assert [name for name, amount in moved.items() if amount == 0.0] == []
 
 
 def test_loss_depends_on_seeds_alone(system):
-    batch = training_batch()
+    batch = training_batch(system)
     first, again = (system.objectives(batch)[0].loss for _ in range(2))
     other = system.objectives(replace(batch, seeds=[5, 6]))[0].loss
     assert first == again and first != other
 
 
 def test_padding_never_leaks(system):
-    """NaN in frames that are not real changes nothing."""
-    batch = training_batch()
+    """What stands in frames that are not real (even NaN) changes nothing."""
+    batch = training_batch(system)
     assert batch.frames is not None and batch.mask is not None
     mask = batch.mask.clone()
     mask[1, 12:] = False
-    clean = replace(batch, mask=mask, frames=batch.frames.masked_fill(~mask[..., None], 0.0))
-    dirty = replace(clean, frames=batch.frames.masked_fill(~mask[..., None], float("nan")))
+    clean = replace(batch, mask=mask)
+    dirty = replace(clean, frames=overwritten(system, batch.frames, ~mask, math.nan))
     torch.testing.assert_close(system.objectives(dirty)[0].loss, system.objectives(clean)[0].loss)
 
 
@@ -120,15 +148,15 @@ def test_item_alone_equals_item_in_a_batch(system):
 
 def test_guidance_of_one_is_plain_conditional(system):
     """No null variant is computed, and a table that sums to one by parts agrees with it."""
-    plain = generate(system, 2, [1, 2], Sampling(steps=3, guidance={"all": 1.0}))
-    same = generate(system, 2, [1, 2], Sampling(steps=3, guidance={"all": 1.0, "text": 1e-9}))
+    plain = generate(system, 2, [1, 2], sampling(system, guidance={"all": 1.0}))
+    same = generate(system, 2, [1, 2], sampling(system, guidance={"all": 1.0, "text": 1e-9}))
     torch.testing.assert_close(plain, same, atol=1e-4, rtol=1e-4)
 
 
 def test_told_nothing_equals_guided_by_null(system):
     silent = {"text": [None], "score": [None]}
-    unconditional = generate(system, 1, [1], Sampling(steps=3, guidance={"all": 1.0}), **silent)
-    null = generate(system, 1, [1], Sampling(steps=3, guidance={"all": 0.0}))
+    unconditional = generate(system, 1, [1], sampling(system, guidance={"all": 1.0}), **silent)
+    null = generate(system, 1, [1], sampling(system, guidance={"all": 0.0}))
     torch.testing.assert_close(unconditional, null, atol=1e-5, rtol=1e-4)
 
 
@@ -140,34 +168,35 @@ def test_every_condition_is_heard(system):
 
 
 def test_what_is_given_is_kept_bit_for_bit_and_heard(system):
-    torch.manual_seed(2)
-    frames = torch.randn(2, FRAMES, SPEC.dim)
-    for span in (slice(0, 8), slice(12, 20), slice(0, 0)):
+    frames = draw(system, 2, 2)
+    spans = [slice(0, 8), slice(0, 0)] + [slice(12, 20)] * ("inpaint" in system.tasks)
+    for span in spans:
         given = torch.zeros(2, FRAMES, dtype=torch.bool)
         given[:, span] = True
-        made = system.generate(Canvas(frames, given), values(2), [1, 2])
-        assert torch.equal(made[given], frames[given])
-        assert not torch.allclose(made[~given], frames[~given])
-    given[:, :8] = True
-    other = frames.clone()
-    other[:, :8] += 1.0
-    first, second = (system.generate(Canvas(f, given), values(2), [1, 2]) for f in (frames, other))
-    assert not torch.allclose(first[:, 8:], second[:, 8:], atol=1e-4)
+        made = by_frame(system, system.generate(Canvas(frames, given), values(2), [1, 2])).float()
+        assert torch.equal(made[given], by_frame(system, frames)[given].float())
+        assert not torch.allclose(made[~given], by_frame(system, frames)[~given].float())
+    given = (torch.arange(FRAMES) < 8).expand(2, -1)
+    other = torch.where(overwritten(system, torch.ones_like(frames), ~given, 0.0).bool(), draw(system, 2, 9), frames)
+    first, second = (by_frame(system, system.generate(Canvas(f, given), values(2), [1, 2])) for f in (frames, other))
+    assert not torch.allclose(first[:, 8:].float(), second[:, 8:].float(), atol=1e-4)
 
 
 def test_what_is_not_given_is_never_seen(system):
-    torch.manual_seed(3)
     given = torch.zeros(1, FRAMES, dtype=torch.bool)
     given[:, :5] = True
-    frames = torch.randn(1, FRAMES, SPEC.dim)
-    poisoned = torch.where(given[..., None], frames, torch.nan)
-    made = [system.generate(Canvas(f, given), values(1), [1]) for f in (frames, poisoned)]
+    frames = draw(system, 1, 3)
+    poisoned = overwritten(system, frames, ~given, math.nan)
+    made = [by_frame(system, system.generate(Canvas(f, given), values(1), [1])) for f in (frames, poisoned)]
     assert torch.equal(*made)
 
 
 def test_stranger_conditions_and_tasks_are_refused(system):
     with pytest.raises(ValueError, match="chords"):
-        system.generate(Canvas.blank(1, FRAMES, SPEC), {"chords": ["C"]}, [1], None)
+        generate(system, 1, [1], chords=["C"])
+
+
+def test_a_task_that_was_not_learnt_is_refused():
     generator_only = JascoConfig.tiny().model_copy(update={"canvas": 0.0}).build(SPEC)
     given = torch.zeros(1, FRAMES, dtype=torch.bool)
     given[:, :3] = True
@@ -184,9 +213,11 @@ def test_saved_and_loaded_is_identical(system, tmp_path):
     assert torch.equal(generate(system, 2, [1, 2]), generate(fresh.eval(), 2, [1, 2]))
 
 
-def test_normalisation_is_undone(system):
+def test_normalisation_is_undone():
     """Frames of another mean and scale are learnt as if whitened, and come back on their own scale."""
+    system = build("jasco")
     plain = generate(system, 1, [1])
+    assert isinstance(system, jasco.Jasco)
     system.normalise_by(torch.full((8,), 3.0), torch.full((8,), 2.0), torch.arange(1.0, 9.0))
     torch.testing.assert_close(generate(system, 1, [1]), plain * 2 + 3, atol=1e-4, rtol=1e-4)
     assert system.get_buffer("weight").mean().item() == pytest.approx(1.0)
@@ -201,7 +232,7 @@ def test_a_painted_score_is_the_score(system):
 
 def test_guidance_by_what_is_not_told_is_refused(system):
     with pytest.raises(ValueError, match="'score', which is not told"):
-        generate(system, 1, [1], Sampling(steps=1, guidance={"score": 3.0}), text=["slow"], score=[None])
+        generate(system, 1, [1], sampling(system, guidance={"score": 3.0}), text=["slow"], score=[None])
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_written_out_attention_is_torchs(causal, masked):
 
 
 def test_rotary_scores_depend_on_distance_alone():
-    cos, sin = attention.rotary_angles(12, 8, torch.device("cpu"))
+    cos, sin = attention.rotary_angles(0, 12, 8, torch.device("cpu"))
     query, key = torch.randn(2, 1, 1, 1, 8)
     queries, keys = (attention.rotate(x.expand(1, 1, 12, 8), cos, sin) for x in (query, key))
     scores = (queries @ keys.transpose(-1, -2))[0, 0]

@@ -47,9 +47,12 @@ def generate(
     format: Format | None = None,
     plan: str = "auto",
     model: str = "jasco-tiny",
-    steps: int | None = None,
+    steps: Annotated[int | None, Parameter(help="Steps of a flow sampler: more is slower and finer.")] = None,
+    temperature: Annotated[float | None, Parameter(help="Of drawn tokens: less is safer, more is bolder.")] = None,
+    top_k: Annotated[int | None, Parameter(help="Tokens are drawn from the k likeliest; 0: from all.")] = None,
+    top_p: Annotated[float | None, Parameter(help="Tokens are drawn from those that have this share; 0: from all.")] = None,
     guidance: str | None = None,
-    device: str = "cpu",
+    device: Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")] = "cpu",
 ) -> None:
     """Make music from a sentence.
 
@@ -71,18 +74,14 @@ def generate(
         auto: a score is composed from the words; none: the words alone; or a .mid file or .txt chord chart to play.
     model
         A shipped model, a folder that training has written, or a Hub id (owner/name).
-    steps
-        Steps of the sampler: more is slower and finer.
     guidance
         How hard the conditions are followed: a number, or one for each, such as text=3,score=2.
-    device
-        Where to compute: cpu, cuda or mps.
     """
     from counterpoint import request
 
     started = perf_counter()
-    sampling = {"steps": steps, "guidance": _parse_guidance(guidance)}
-    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **sampling})
+    drawn = {"steps": steps, "guidance": _parse_guidance(guidance), "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **drawn})
     targets = [destination.audio_file(prompt, output, format, asked.seed + i, count) for i in range(asked.count)]
     from counterpoint import generation  # torch, only now that the request stands
 

@@ -21,14 +21,14 @@ from counterpoint import planning, request
 from counterpoint.chart import print_chart
 from counterpoint.conditioners.score import paint
 from counterpoint.conditioners.words import WordsConfig, tokenize
+from counterpoint.config import Config
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import Checkpoint
 from counterpoint.music import Score
 from counterpoint.planning import Plan
 from counterpoint.request import Request
 from counterpoint.rng import mix
-from counterpoint.systems.jasco import Sampling
-from counterpoint.types import Canvas, Progress, Roll
+from counterpoint.types import Canvas, Progress, Roll, time_axis
 
 OVERLAP = 0.25
 """Share of a window that is given from the one before, in pieces longer than a window."""
@@ -43,7 +43,7 @@ class Take:
     seed: int
     record: Mapping[str, Any]
     """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where plan and
-    seconds disagree), unknown (words), steps, guidance, timings."""
+    seconds disagree), unknown (words), sampling (the settings), timings."""
     score: Score | None
 
     def save(self, path: str | Path) -> Path:
@@ -65,7 +65,7 @@ class Take:
         return f'<figure><figcaption>{caption}</figcaption><audio controls src="{source}"></audio></figure>'
 
 
-TAGGED = ("prompt", "seed", "model", "weights", "version", "seconds", "plan", "steps", "guidance")
+TAGGED = ("prompt", "seed", "model", "weights", "version", "seconds", "plan", "sampling")
 """What of a record is written into an audio file's comment: enough to make the same music again."""
 
 
@@ -89,12 +89,14 @@ class Model:
         seconds: float | None = None,
         seed: int = 0,
         plan: str | Path = "auto",
-        steps: int | None = None,
-        guidance: float | Mapping[str, float] | None = None,
         progress: Progress | None = None,
+        **sampling: Any,
     ) -> Take:
-        """One piece of music; the settings are those of Request.  Raises ValueError for what cannot be done."""
-        asked = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, "steps": steps, "guidance": guidance}
+        """One piece of music.  `sampling` holds settings of the sampler, such as steps, guidance or temperature.
+
+        All are those of Request.  Raises ValueError for what cannot be done.
+        """
+        asked = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, **sampling}
         return next(self.takes(request.read(asked), progress))
 
     def takes(self, asked: Request, progress: Progress | None = None) -> Iterator[Take]:
@@ -137,7 +139,8 @@ class Model:
         samples = round(seconds * self.codec.sample_rate)
         filled = self._fill(asked.text, score, self.codec.num_frames(samples), seed, sampling, progress)
         played = perf_counter()
-        audio = self.codec.decode(filled, samples)[0].float().cpu()  # c n
+        frames = filled if self.system.view == "continuous" else self.codec.from_tokens(filled)
+        audio = self.codec.decode(frames, samples)[0].float().cpu()  # c n
         if not torch.isfinite(audio).all():
             raise ValueError(
                 f"{self.checkpoint.name} made numbers that are no sound; lower the guidance, or check the checkpoint."
@@ -155,8 +158,7 @@ class Model:
             "summary": "no plan" if score is None else planning.summary(score),
             "note": "" if score is None else _disagreement(length, seconds),
             "unknown": list(unheard(asked.text, self.checkpoint.config.words) if plan is None else plan.unknown),
-            "steps": sampling.steps,
-            "guidance": dict(sampling.guidance),
+            "sampling": sampling.model_dump(),
             "timings": {name: round(value, 3) for name, value in timings.items()},
         }
         return Take(audio, self.codec.sample_rate, seed, record, score)
@@ -167,27 +169,31 @@ class Model:
         own_length = Path(asked.plan).suffix.lower() in (".mid", ".midi")
         return planning.make(asked.text, None if own_length else asked.seconds, seed, asked.plan)
 
-    def _sampling(self, asked: Request) -> Sampling:
+    def _sampling(self, asked: Request) -> Config:
         default = self.checkpoint.config.sampling
-        asked_for = {"steps": asked.steps, "guidance": asked.guidance}
-        return default.model_copy(update={name: value for name, value in asked_for.items() if value is not None})
+        changes = {name: value for name in request.SAMPLING if (value := getattr(asked, name)) is not None}
+        for name in changes.keys() - type(default).model_fields.keys():
+            known = ", ".join(type(default).model_fields)
+            raise ValueError(f"{self.checkpoint.name} is not sampled by {name}; it knows {known}.")
+        return default.model_copy(update=changes)
 
     def _fill(
-        self, text: str, score: Score | None, frames: int, seed: int, sampling: Sampling, progress: Progress | None
-    ) -> Float[Tensor, "1 t d"]:
+        self, text: str, score: Score | None, frames: int, seed: int, sampling: Config, progress: Progress | None
+    ) -> Tensor:
         """The canvas, filled in windows; each is given the end of the one before, and its own part of the painted score."""
-        spec = self.codec.spec
+        spec, axis = self.system.spec, time_axis(self.system.view)
         window = spec.frames(self.checkpoint.config.window_seconds)
         roll = None if score is None else paint(score, spec.rate, frames)
-        blank = Canvas.blank(1, frames, spec)
+        blank = Canvas.blank(1, frames, spec, self.system.view)
         done, given = blank.frames.to(self.device), blank.given.to(self.device)
         windows = _windows(frames, window)
         for i, here in enumerate(windows):
             part = None if roll is None else Roll(roll.frames[here], roll.vector)
             values = {"text": [text]} if part is None else {"text": [text], "score": [part]}
-            canvas = Canvas(done[:, here].clone(), given[:, here].clone())
+            shown = done.narrow(axis, here.start, here.stop - here.start)
+            canvas = Canvas(shown.clone(), given[:, here].clone())
             own = seed if i == 0 else mix(seed, i)
-            done[:, here] = self.system.generate(canvas, values, [own], sampling, _share(progress, i, len(windows)))
+            shown.copy_(self.system.generate(canvas, values, [own], sampling, _share(progress, i, len(windows))))
             given[:, here] = True
         return done
 

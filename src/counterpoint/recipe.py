@@ -35,9 +35,10 @@ from counterpoint.data.loader import collate
 from counterpoint.encoding import digest
 from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
+from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.optim import OptimConfig
 from counterpoint.parallel import Place
-from counterpoint.systems.base import Trainable
+from counterpoint.systems.base import System, Trainable
 from counterpoint.systems.jasco import Jasco, JascoConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig, SpectralTraining, fit
 from counterpoint.training import Outcome, TrainConfig, train
@@ -65,7 +66,7 @@ class Recipe(Config):
     """What the run is called when it is announced."""
     codec: str
     """A shipped codec, a checkpoint's folder or a Hub id: the one that the data was encoded with."""
-    system: JascoConfig = JascoConfig()
+    system: SystemConfig = JascoConfig()
     data: LatentsConfig
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
@@ -102,8 +103,8 @@ class CodecRecipe(Config):
 class _Parts:
     """What a recipe builds."""
 
-    config: JascoConfig
-    system: Jasco
+    config: SystemConfig
+    system: System
     codec: Codec
     train_data: LatentDataset
     valid_data: LatentDataset
@@ -127,7 +128,7 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
     parallel.only_rank0(place, partial(_begin, recipe, out, parts.system, len(parts.train_data), console))
 
     def export(system: Trainable) -> None:
-        assert isinstance(system, Jasco)
+        assert isinstance(system, System)
         checkpoint.save(out, system, checkpoint.system_manifest(parts.config, system, parts.codec))
 
     samples = partial(render, recipe.samples, parts)
@@ -216,38 +217,41 @@ def _export_codec(codec: Spectral, folder: Path) -> None:
 def build(recipe: Recipe) -> _Parts:
     """The system at its start, its data, and the codec that both belong to.  Raises ValueError when they do not fit."""
     data = recipe.data
-    info = LatentDataset(data.folder, "train", 1).info
-    frames = info.spec.frames(data.crop_seconds)
-    train_data, valid_data = (LatentDataset(data.folder, split, frames) for split in ("train", "valid"))
+    clips = LatentDataset(data.folder, "train", 1)
+    info = clips.info
     codec = checkpoint.load_codec(recipe.codec)
     if digest(codec.frame_state()) != info.codec:
         raise ValueError(f"{data.folder} was encoded by another codec than {recipe.codec!r}; name that one, or encode again.")
     config = recipe.system
     if not config.words.vocabulary:
-        captions = [caption for _, row in train_data.rows for caption in row["captions"]]
+        captions = [caption for _, row in clips.rows for caption in row["captions"]]
         words = config.words.model_copy(update={"vocabulary": learn_vocabulary(captions, data.words)})
         config = config.model_copy(update={"words": words})
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
-    mean, std = train_data.statistics()
-    raw = codec.scale if isinstance(codec, Spectral) else torch.ones_like(std)  # before the codec's own whitening
-    system.normalise_by(mean, std, (raw * std) ** data.weight_power)
+    if isinstance(system, Jasco):
+        mean, std = clips.statistics()
+        raw = codec.scale if isinstance(codec, Spectral) else torch.ones_like(std)  # before the codec's own whitening
+        system.normalise_by(mean, std, (raw * std) ** data.weight_power)
+    frames = info.spec.frames(data.crop_seconds)
+    train_data, valid_data = (LatentDataset(data.folder, split, frames, system.view) for split in ("train", "valid"))
     return _Parts(config, system, codec, train_data, valid_data)
 
 
 def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path) -> None:
     """Pieces made from the first held-out clips' words and plans, as wav; the seeds are the same each time."""
-    assert isinstance(system, Jasco)
+    assert isinstance(system, System)
     device = next(system.parameters()).device
     seeds = [rng.mix(0, i) for i in range(min(count, len(parts.valid_data)))]
     if not seeds:
         return
     batch = collate([parts.valid_data.item(i, seed) for i, seed in enumerate(seeds)], seeds)
     assert batch.frames is not None
-    blank = Canvas.blank(len(seeds), batch.frames.shape[1], system.spec)
+    assert batch.mask is not None
+    blank = Canvas.blank(len(seeds), batch.mask.shape[1], system.spec, system.view)
     canvas = Canvas(blank.frames.to(device), blank.given.to(device))
-    frames = system.generate(canvas, batch.values, seeds).cpu()
-    for i, audio in enumerate(parts.codec.decode(frames)):
+    made = system.generate(canvas, batch.values, seeds).cpu()
+    for i, audio in enumerate(parts.codec.decode(made if system.view == "continuous" else parts.codec.from_tokens(made))):
         sound.write(folder / f"{i}.wav", audio, parts.codec.sample_rate)
         text = batch.values["text"][i] or ""
         (folder / f"{i}.txt").write_text(f"{text}\n", encoding="utf-8")

@@ -65,6 +65,18 @@ def _check_guidance(guidance: object) -> dict[str, float] | None:
     return weights
 
 
+def _check_temperature(temperature: object) -> float | None:
+    return None if temperature is None else _between(temperature, "The temperature", 0.0, 5.0)
+
+
+def _check_top_k(count: object) -> int | None:
+    return None if count is None else _whole(count, "top_k", 0, 2**20)
+
+
+def _check_top_p(share: object) -> float | None:
+    return None if share is None else _between(share, "top_p", 0.0, 1.0)
+
+
 def _check_plan(plan: object) -> str:
     text = str(plan)
     if text not in ("auto", "none") and Path(text).suffix.lower() not in PLAN_SUFFIXES:
@@ -76,6 +88,13 @@ def _number(value: object, name: str, example: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} must be a number of {example}, not {value!r}.")
     return float(value)
+
+
+def _between(value: object, name: str, low: float, high: float) -> float:
+    number = _number(value, name, f"{low:g} to {high:g}")
+    if not low <= number <= high:
+        raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {number:g}.")
+    return number
 
 
 def _whole(value: object, name: str, low: int, high: int) -> int:
@@ -90,7 +109,7 @@ class Request(Config):
     `plan` is "auto" (a score is composed from the words), "none" (the words alone), or the path of a MIDI file or chord
     chart.  `seconds` of None means 10, or the length of a MIDI plan; where both are given, a longer plan is cut and a
     shorter one followed by silence.  Item i of `count` has the seed `seed + i`.
-    `steps` and `guidance` of None are the model's own; a single number guides by all conditions.
+    The sampler's settings (SAMPLING) of None are the model's own; a single number guides by all conditions.
     """
 
     text: Annotated[str, BeforeValidator(check_text)]
@@ -100,6 +119,13 @@ class Request(Config):
     plan: Annotated[str, BeforeValidator(_check_plan)] = "auto"
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
     guidance: Annotated[dict[str, float] | None, BeforeValidator(_check_guidance)] = None
+    temperature: Annotated[float | None, BeforeValidator(_check_temperature)] = None
+    top_k: Annotated[int | None, BeforeValidator(_check_top_k)] = None
+    top_p: Annotated[float | None, BeforeValidator(_check_top_p)] = None
+
+
+SAMPLING = ("steps", "guidance", "temperature", "top_k", "top_p")
+"""The settings of a Request that are the sampler's; a model has some of them, and refuses the others."""
 
 
 def read(content: Mapping[str, Any]) -> Request:

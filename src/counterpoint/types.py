@@ -12,7 +12,7 @@ Flow time runs from noise at 0 to data at 1.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,15 @@ from torch import Tensor
 
 Values = Mapping[str, list[Any]]
 """What is known about each item of a batch, by condition name; an entry of None means: not told."""
+
+View = Literal["continuous", "tokens"]
+"""Which of a codec's two views of audio: frames "b t d", or tokens "b k t"."""
+
+
+def time_axis(view: View) -> int:
+    """Where time runs in a batch of that view."""
+    return 1 if view == "continuous" else 2
+
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all); may raise to cancel."""
@@ -127,9 +136,12 @@ class Canvas:
     given: Bool[Tensor, "b t"]
 
     @staticmethod
-    def blank(batch: int, frames: int, spec: Spec) -> "Canvas":
-        """A canvas of continuous frames with nothing on it."""
-        return Canvas(torch.zeros(batch, frames, spec.dim), torch.zeros(batch, frames, dtype=torch.bool))
+    def blank(batch: int, frames: int, spec: Spec, view: View = "continuous") -> "Canvas":
+        """A canvas with nothing on it."""
+        given = torch.zeros(batch, frames, dtype=torch.bool)
+        if view == "tokens":
+            return Canvas(torch.zeros(batch, spec.levels, frames, dtype=torch.long), given)
+        return Canvas(torch.zeros(batch, frames, spec.dim), given)
 
 
 @dataclass(frozen=True)

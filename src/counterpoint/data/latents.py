@@ -8,7 +8,7 @@ and vectors.npy (float32, N g).
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.data.base import Item, spread
-from counterpoint.types import Roll, Spec
+from counterpoint.types import Roll, Spec, View
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class LatentDataset:
     `view` is "continuous" (frames "t d") or "tokens" ("k t").  Clips that are shorter come whole.
     """
 
-    def __init__(self, folder: Path, split: str, crop_frames: int, view: Literal["continuous", "tokens"] = "continuous"):
+    def __init__(self, folder: Path, split: str, crop_frames: int, view: View = "continuous"):
         self.info = CacheInfo.read(folder / "info.json")
         rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
         self.rows: list[tuple[int, dict[str, Any]]] = [(i, row) for i, row in enumerate(rows) if row["split"] == split]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -28,9 +28,11 @@ from counterpoint.config import Config
 from counterpoint.files import renamed
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Spec
 
-SYSTEMS = {"jasco": JascoConfig}
+SystemConfig = JascoConfig | MusicgenConfig
+SYSTEMS: dict[str, type[SystemConfig]] = {"jasco": JascoConfig, "musicgen": MusicgenConfig}
 """Every kind of system that a checkpoint can hold, with the config that builds it."""
 
 CODECS = {"spectral": SpectralConfig}
@@ -74,7 +76,7 @@ class Checkpoint:
     """A system with its codec, ready to use; `version` is the checkpoint's own, with the start of its weights' digest."""
 
     system: System
-    config: JascoConfig
+    config: SystemConfig
     codec: Codec
     name: str
     version: str
@@ -86,7 +88,7 @@ class Checkpoint:
 
 
 def system_manifest(
-    config: JascoConfig, system: System, codec: Codec, codec_name: str = "codec", version: str = "1"
+    config: SystemConfig, system: System, codec: Codec, codec_name: str = "codec", version: str = "1"
 ) -> Manifest:
     """The manifest of a system; `codec_name` is a shipped name, or "codec" where the codec is saved in that subfolder."""
     capability = Capability(
@@ -202,7 +204,7 @@ def load(source: str | Path) -> Checkpoint:
         raise ValueError(f"{folder / CONFIG} does not name its codec and the spec of its frames; save the model again.")
     codec = load_codec(folder / "codec" if manifest.codec == "codec" else manifest.codec, download=False)
     spec = _spec(manifest.spec, folder)
-    if spec != codec.spec:
+    if spec.levels > codec.spec.levels or replace(spec, levels=codec.spec.levels) != codec.spec:  # it may leave levels out
         raise ValueError(
             f"{folder} was made for frames {spec}, but its codec {manifest.codec!r} makes {codec.spec}; use its own codec."
         )

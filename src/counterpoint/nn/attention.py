@@ -1,4 +1,6 @@
-"""Attention with rotary positions: scaled dot product, by torch's kernels but where they lose."""
+"""Attention with rotary positions: scaled dot product, by torch's kernels but where they lose; and what it remembers."""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +10,11 @@ from torch import Tensor, nn
 
 
 def rotary_angles(
-    length: int, dim: int, device: torch.device, period: float = 10_000.0
+    first: int, length: int, dim: int, device: torch.device, period: float = 10_000.0
 ) -> tuple[Float[Tensor, "t d"], Float[Tensor, "t d"]]:
-    """Cosines and sines of the rotation of each channel pair at each position (RoFormer, eq. 15)."""
+    """Cosines and sines of the rotation of each channel pair at each position from `first` on (RoFormer, eq. 15)."""
     frequencies = period ** (-torch.arange(0, dim, 2, device=device, dtype=torch.float32) / dim)
-    angles = torch.arange(length, device=device, dtype=torch.float32)[:, None] * frequencies
+    angles = torch.arange(first, first + length, device=device, dtype=torch.float32)[:, None] * frequencies
     return torch.cat((angles.cos(), angles.cos()), dim=-1), torch.cat((angles.sin(), angles.sin()), dim=-1)
 
 
@@ -29,7 +31,7 @@ def attend(
     query: Float[Tensor, "b a t d"],
     key: Float[Tensor, "b a s d"],
     value: Float[Tensor, "b a s d"],
-    allowed: Bool[Tensor, "b 1 t_or_1 s"] | None,
+    allowed: Bool[Tensor, "b_or_1 1 t_or_1 s"] | None,
     causal: bool,
 ) -> Float[Tensor, "b a t d"]:
     """Softmax attention; `allowed` marks the pairs that may meet.
@@ -45,6 +47,33 @@ def attend(
     if allowed is not None:
         scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
     return scores.softmax(-1).to(value.dtype) @ value
+
+
+@dataclass
+class KeyValues:
+    """Keys and values of the positions so far, in buffers that are made once, as long as they will ever be."""
+
+    key: Float[Tensor, "b a s d"]
+    value: Float[Tensor, "b a s d"]
+    length: int = 0
+    """Positions that are filled."""
+
+    @staticmethod
+    def empty(batch: int, heads: int, length: int, dim: int, like: Tensor) -> "KeyValues":
+        """Room for `length` positions, of the type and on the device of `like`."""
+        shape = (batch, heads, length, dim)
+        return KeyValues(like.new_empty(shape), like.new_empty(shape))
+
+    def append(self, key: Tensor, value: Tensor) -> None:
+        """Fill the next positions."""
+        end = self.length + key.shape[2]
+        self.key[:, :, self.length : end] = key
+        self.value[:, :, self.length : end] = value
+        self.length = end
+
+    def filled(self) -> tuple[Tensor, Tensor]:
+        """The keys and values so far, "b a length d"."""
+        return self.key[:, :, : self.length], self.value[:, :, : self.length]
 
 
 class Attention(nn.Module):
@@ -66,15 +95,29 @@ class Attention(nn.Module):
         context: Float[Tensor, "b s h"] | None = None,
         mask: Bool[Tensor, "b s"] | None = None,
         rotary: tuple[Tensor, Tensor] | None = None,
+        past: KeyValues | None = None,
     ) -> Float[Tensor, "b t h"]:
-        """`mask` marks the tokens that may be attended to: of `context`, or of `x` itself where there is none."""
-        source = x if context is None else context
+        """`mask` marks the tokens that may be attended to: of `context`, or of `x` itself where there is none.
+
+        With `past`, `x` follows the positions that are remembered there and joins them; a context is looked at only once.
+        """
         query = rearrange(self.query(x), "b t (a d) -> b a t d", a=self.heads)
-        key, value = rearrange(self.key_value(source), "b s (kv a d) -> kv b a s d", kv=2, a=self.heads)
         if rotary is not None:
-            query, key = rotate(query, *rotary), rotate(key, *rotary)
+            query = rotate(query, *rotary)
+        if past is None:
+            key, value = self._keys_and_values(x if context is None else context, rotary)
+        else:
+            if context is None or past.length == 0:
+                past.append(*self._keys_and_values(x if context is None else context, rotary))
+            key, value = past.filled()
         allowed = None if mask is None else mask[:, None, None, :]  # b 1 1 s
-        if self.causal and allowed is not None:
-            allowed = allowed & torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+        if self.causal and (allowed is not None or past is not None):
+            before = key.shape[2] - x.shape[1]
+            earlier = torch.ones(1, 1, x.shape[1], key.shape[2], dtype=torch.bool, device=x.device).tril(before)
+            allowed = earlier if allowed is None else allowed & earlier
         attended = attend(query, key, value, allowed, self.causal and allowed is None)
         return self.out(rearrange(attended, "b a t d -> b t (a d)"))
+
+    def _keys_and_values(self, source: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        key, value = rearrange(self.key_value(source), "b s (kv a d) -> kv b a s d", kv=2, a=self.heads)
+        return (key if rotary is None else rotate(key, *rotary)), value

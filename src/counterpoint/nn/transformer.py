@@ -7,6 +7,7 @@ U-Net skips feed block i >= L/2 with the output of block L-1-i (Voicebox; the of
 """
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from counterpoint.config import Config
-from counterpoint.nn.attention import Attention, rotary_angles
+from counterpoint.nn.attention import Attention, KeyValues, rotary_angles
 from counterpoint.types import Cond
 
 
@@ -52,6 +53,27 @@ class TransformerConfig(Config):
         return Transformer(self)
 
 
+@dataclass
+class BlockMemory:
+    """What one block keeps of the past: its own keys and values, those of the context, and frames to mix with the next."""
+
+    own: KeyValues
+    told: KeyValues | None
+    recent: Float[Tensor, "b h taps"] | None
+
+
+@dataclass
+class Memory:
+    """What a causal backbone keeps between calls that each add positions to the ones before (see `Transformer.remember`)."""
+
+    blocks: list[BlockMemory]
+
+    @property
+    def length(self) -> int:
+        """Positions so far."""
+        return self.blocks[0].own.length
+
+
 class Transformer(nn.Module):
     """Frames in, frames out, of the same width."""
 
@@ -74,20 +96,40 @@ class Transformer(nn.Module):
         cond: Cond,
         time: Float[Tensor, " b"] | None = None,
         mask: Bool[Tensor, "b t"] | None = None,
+        memory: Memory | None = None,
     ) -> Float[Tensor, "b t h"]:
-        """`time` is flow time in [0, 1]; `mask` marks real frames, which never look at the others."""
+        """`time` is flow time in [0, 1]; `mask` marks real frames, which never look at the others.
+
+        With `memory`, `x` holds the positions that follow those of the calls before, and `cond.context` is that of the first.
+        """
         told = self._told(cond, time)
         context, context_mask = self._context(cond, told)
         modulation = None if self.modulation is None or told is None else self.modulation(F.silu(told))
-        rotary = rotary_angles(x.shape[1], self.config.width // self.config.heads, x.device)
+        before = 0 if memory is None else memory.length
+        rotary = rotary_angles(before, x.shape[1], self.config.width // self.config.heads, x.device)
         stack: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             if self.config.skips and i >= self.config.depth - len(self.skips):
                 x = self.skips[i - self.config.depth + len(self.skips)](torch.cat((x, stack.pop()), dim=-1))
-            x = block(x, context, context_mask, modulation, mask, rotary)
+            past = None if memory is None else memory.blocks[i]
+            x = block(x, context, context_mask, modulation, mask, rotary, past)
             if self.config.skips and i < len(self.skips):
                 stack.append(x)
         return self.norm(x)
+
+    def remember(self, batch: int, length: int, context: int) -> Memory:
+        """An empty memory for `length` positions under a context of so many tokens.  Raises ValueError: not causal."""
+        if not self.config.causal:
+            raise ValueError("Only a causal backbone makes one frame after another; build it with causal = true.")
+        like, heads, dim = self.norm.weight, self.config.heads, self.config.width // self.config.heads
+
+        def block() -> BlockMemory:
+            own = KeyValues.empty(batch, heads, length, dim, like)
+            told = KeyValues.empty(batch, heads, context, dim, like) if self.config.context and context else None
+            recent = like.new_zeros(batch, self.config.width, self.config.local - 1) if self.config.local else None
+            return BlockMemory(own, told, recent)
+
+        return Memory([block() for _ in self.blocks])
 
     def _told(self, cond: Cond, time: Tensor | None) -> Float[Tensor, "b h"] | None:
         """Flow time and the condition vector as one vector."""
@@ -134,15 +176,16 @@ class Block(nn.Module):
         modulation: Float[Tensor, "b six_h"] | None,
         mask: Bool[Tensor, "b t"] | None,
         rotary: tuple[Tensor, Tensor],
+        past: BlockMemory | None = None,
     ) -> Float[Tensor, "b t h"]:
         """`modulation` holds scale, shift and gate of the two residual branches, side by side."""
         scale1, shift1, gate1, scale2, shift2, gate2 = self._modulation(modulation)
         y = self.attention_norm(x) * (1 + scale1) + shift1
         if self.local is not None:
-            y = y + self.local(y if mask is None else y * mask[..., None])
-        x = x + (1 + gate1) * self.attention(y, mask=mask, rotary=rotary)
+            y = y + self.local(y if mask is None else y * mask[..., None], past)
+        x = x + (1 + gate1) * self.attention(y, mask=mask, rotary=rotary, past=past and past.own)
         if self.cross is not None and self.cross_norm is not None and context is not None:
-            x = x + self.cross(self.cross_norm(x), context, context_mask)
+            x = x + self.cross(self.cross_norm(x), context, context_mask, past=past and past.told)
         y = self.feedforward_norm(x) * (1 + scale2) + shift2
         return x + (1 + gate2) * self.contract(F.gelu(self.expand(y)))
 
@@ -161,8 +204,12 @@ class LocalMix(nn.Module):
         self.pad = (taps - 1, 0) if causal else (taps // 2, taps - 1 - taps // 2)
         self.weight = nn.Parameter(torch.zeros(width, 1, taps))
 
-    def forward(self, x: Float[Tensor, "b t h"]) -> Float[Tensor, "b t h"]:
-        padded = F.pad(x.transpose(1, 2), self.pad)  # b h t
+    def forward(self, x: Float[Tensor, "b t h"], past: BlockMemory | None = None) -> Float[Tensor, "b t h"]:
+        if past is None or past.recent is None:
+            padded = F.pad(x.transpose(1, 2), self.pad)  # b h t
+        else:
+            padded = torch.cat((past.recent, x.transpose(1, 2)), dim=-1)
+            past.recent = padded[..., padded.shape[-1] - self.pad[0] :]
         return F.conv1d(padded, self.weight.to(x.dtype), groups=x.shape[-1]).transpose(1, 2)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.config import Config
-from counterpoint.types import Batch, Canvas, Objective, Progress, Spec, Values
+from counterpoint.types import Batch, Canvas, Objective, Progress, Spec, Values, View
 
 
 class Trainable(nn.Module, ABC):
@@ -28,6 +28,8 @@ class System(Trainable, ABC):
     """Names of the values that it can be told."""
     tasks: tuple[str, ...]
     """Of "generate", "continue", "inpaint"."""
+    view: View = "continuous"
+    """What it fills canvases with, and learns from."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -35,9 +37,12 @@ class System(Trainable, ABC):
 
     @abstractmethod
     def generate(
-        self, canvas: Canvas, values: Values, seeds: list[int], sampling: Config, progress: Progress | None = None
+        self, canvas: Canvas, values: Values, seeds: list[int], sampling: Config | None = None, progress: Progress | None = None
     ) -> Tensor:
-        """The canvas with its missing frames filled; given frames come back bit for bit, item i depends on seed i alone."""
+        """The canvas with its missing frames filled; given frames come back bit for bit, item i depends on seed i alone.
+
+        `sampling` of None is the model's own.
+        """
 
     def check(self, canvas: Canvas, values: Values) -> None:
         """Raises ValueError for a condition or a task that this system cannot honour: nothing is silently ignored."""

@@ -15,7 +15,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from torch import Generator, Tensor, nn
 
 from counterpoint import rng
-from counterpoint.conditioners.base import Conditioner
+from counterpoint.conditioners.base import Conditioners, drop
 from counterpoint.conditioners.score import ScoreConfig
 from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
@@ -93,7 +93,7 @@ class Jasco(System):
         self.config = config
         self.tasks = ("generate", "continue", "inpaint") if config.canvas > 0 else ("generate",)
         width = config.backbone.width
-        self.conditioners = nn.ModuleDict({"text": config.words.build(width), "score": config.score.build(width)})
+        self.conditioners = Conditioners({"text": config.words.build(width), "score": config.score.build(width)})
         given = spec.dim + 1 if config.canvas > 0 else 0  # the frames that are given, and which they are
         self.embed = nn.Linear(spec.dim + given + config.score.channels, width)
         self.backbone = config.backbone.build()
@@ -115,7 +115,8 @@ class Jasco(System):
             raise ValueError("jasco learns from continuous frames: encode the corpus first (counterpoint encode).")
         gens = rng.generators(batch.seeds)
         data = self._normalise(batch.frames).masked_fill(~batch.mask[..., None], 0.0)
-        cond = self._cond(self._drop(batch.values, gens), data.shape[1])
+        told = drop(batch.values, self.conditions, gens, self.config.drop_all, self.config.drop_each)
+        cond = self.conditioners(told, self.spec, data.shape[1], len(batch))
         given = self._draw_given(data.shape[1], gens).to(data.device) & batch.mask
         time = flow.draw_time(self.config.time_distribution, gens).to(data)
         noise = rng.randn(data.shape[1:], gens).to(data)
@@ -142,7 +143,8 @@ class Jasco(System):
         self.check(canvas, values)
         weights = guidance.variants(sampling.guidance, self.conditions)
         guidance.check_told(sampling.guidance, values)
-        cond = Cond.stack([self._cond(guidance.keep(values, name), canvas.given.shape[1], len(seeds)) for name in weights])
+        items, frames = canvas.given.shape
+        cond = Cond.stack([self.conditioners(guidance.keep(values, name), self.spec, frames, items) for name in weights])
         noise = rng.randn(canvas.frames.shape[1:], rng.generators(seeds)).to(canvas.frames)
         data, given = self._normalise(canvas.frames), canvas.given
         known = data - (1 - self.config.sigma_min) * noise  # the velocity that leads to what is given
@@ -181,29 +183,8 @@ class Jasco(System):
         shown = given[..., None].to(data)
         return [torch.where(given[..., None], data, 0.0), shown]
 
-    def _cond(self, values: Values, frames: int, batch: int = 0) -> Cond:
-        columns = {name: values.get(name) for name in self.conditions}
-        size = batch or max(len(column) for column in columns.values() if column is not None)
-        told = [self._conditioner(name)(column or [None] * size, self.spec, frames) for name, column in columns.items()]
-        return Cond.join(told)
-
-    def _conditioner(self, name: str) -> Conditioner:
-        module = self.conditioners[name]
-        assert isinstance(module, Conditioner)
-        return module
-
     def _normalise(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         return (frames - self.get_buffer("mean")) / self.get_buffer("std")
-
-    def _drop(self, values: Values, gens: list[Generator]) -> Values:
-        """Per item: nothing told with chance drop_all, else each condition left out with chance drop_each."""
-        draws = rng.rand((1 + len(self.conditions),), gens)  # b, all and each
-        lost = (draws[:, :1] < self.config.drop_all) | (draws[:, 1:] < self.config.drop_each)
-        columns = {name: values.get(name, [None] * len(gens)) for name in self.conditions}
-        return {
-            name: [None if lost[i, j] else value for i, value in enumerate(column)]
-            for j, (name, column) in enumerate(columns.items())
-        }
 
     def _draw_given(self, frames: int, gens: list[Generator]) -> Bool[Tensor, "b t"]:
         """Which frames of each item are given: none, a leading part, or all but a span in the middle."""

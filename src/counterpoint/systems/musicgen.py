@@ -1,0 +1,181 @@
+"""Autoregression over a codec's tokens with delayed levels, told words and a score.
+
+After MusicGen (Copet et al. 2023) and the autoregressive half of "Auto-Regressive vs Flow-Matching" (sections 3.2, 4): levels
+are delayed against each other, one network predicts them all, words are attended to.  What is known frame by frame is added one
+step ahead, so that the network has heard of a frame when it makes that frame's first token (the paper's figure 2).
+
+Reading order: `objectives` is training, `generate` is sampling; both go through `_logits`.
+"""
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from counterpoint import rng
+from counterpoint.conditioners.base import Conditioners, drop
+from counterpoint.conditioners.score import ScoreConfig
+from counterpoint.conditioners.words import WordsConfig
+from counterpoint.config import Config
+from counterpoint.nn.transformer import Memory, TransformerConfig
+from counterpoint.paradigms import autoregressive as ar
+from counterpoint.paradigms import guidance
+from counterpoint.systems.base import System
+from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values, View
+
+
+class Sampling(Config):
+    """How to draw from the model."""
+
+    temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    top_k: int = Field(default=250, ge=0)
+    top_p: float = Field(default=0.0, ge=0, le=1)
+    guidance: dict[str, float] = Field(default_factory=lambda: {"all": 3.0})
+
+
+class MusicgenConfig(Config):
+    """The paper's model is the default; recipes state what differs."""
+
+    kind: Literal["musicgen"] = "musicgen"
+    backbone: TransformerConfig = TransformerConfig(causal=True, time="none")
+    words: WordsConfig = WordsConfig()
+    score: ScoreConfig = ScoreConfig()
+    delays: tuple[int, ...] = (0, 1, 2, 3)
+    """Steps by which each level lags; as many leading levels of the codec are made as there are delays."""
+    drop_all: float = Field(default=0.2, ge=0, le=1)
+    """Chance that an item is told nothing in training."""
+    drop_each: float = Field(default=0.1, ge=0, le=1)
+    """Chance, for each condition by itself, that an item is not told it."""
+    noise: float = Field(default=0.0, ge=0, lt=1)
+    """Largest share of the history's tokens that are replaced by chance ones in training, against exposure bias."""
+    window_seconds: float = Field(default=10.0, gt=0)
+    """The longest canvas filled at once; longer pieces are made of overlapping windows."""
+    sampling: Sampling = Sampling()
+
+    @staticmethod
+    def tiny() -> "MusicgenConfig":
+        """As small as still learns, for tests."""
+        backbone = TransformerConfig(width=32, depth=2, heads=2, feedforward=2, causal=True, time="none", local=3)
+        vocabulary = ("piano", "slow", "fast", "minor", "major", "a", "in")
+        return MusicgenConfig(
+            backbone=backbone,
+            words=WordsConfig(dim=16, vocabulary=vocabulary),
+            score=ScoreConfig(channels=16),
+            delays=(0, 1, 2),
+            noise=0.3,
+            sampling=Sampling(top_k=8, guidance={"all": 1.5}),
+        )
+
+    def build(self, spec: Spec) -> "Musicgen":
+        return Musicgen(self, spec)
+
+
+class Musicgen(System):
+    """Words, a score and a beginning in; tokens of the levels that it makes out."""
+
+    conditions = ("text", "score")
+    tasks = ("generate", "continue")
+    view: View = "tokens"
+
+    def __init__(self, config: MusicgenConfig, spec: Spec) -> None:
+        super().__init__(spec)
+        if not config.backbone.causal or config.backbone.time != "none":
+            raise ValueError('musicgen makes one frame after another: its backbone needs causal = true and time = "none".')
+        if not 0 < len(config.delays) <= spec.levels or min(config.delays) < 0:
+            raise ValueError(f"delays {config.delays} must name a delay >= 0 for each of 1 to {spec.levels} levels.")
+        self.config = config
+        self.spec = replace(spec, levels=len(config.delays))
+        width, levels = config.backbone.width, len(config.delays)
+        self.special = spec.bins
+        self.conditioners = Conditioners({"text": config.words.build(width), "score": config.score.build(width)})
+        tables = [nn.Embedding(spec.bins + 1, width) for _ in range(levels)]
+        self.embed = nn.ModuleList(tables)
+        self.told = nn.Linear(config.score.channels, width)
+        self.backbone = config.backbone.build()
+        self.out = nn.Linear(width, levels * spec.bins)
+        for table in tables:
+            nn.init.normal_(table.weight, std=levels**-0.5)
+        nn.init.normal_(self.out.weight, std=0.02)
+
+    def objectives(self, batch: Batch) -> list[Objective]:
+        if batch.frames is None or batch.mask is None or batch.frames.is_floating_point():
+            raise ValueError("musicgen learns from tokens: encode the corpus with a codec that has them (counterpoint encode).")
+        gens = rng.generators(batch.seeds)
+        delays = self.config.delays
+        told = drop(batch.values, self.conditions, gens, self.config.drop_all, self.config.drop_each)
+        cond = self.conditioners(told, self.spec, batch.frames.shape[-1], len(batch))
+        layout = ar.delay(batch.frames[:, : len(delays)], delays, self.special)
+        real = ar.holds_token(batch.mask, delays)
+        history = self._disturb(layout, real, gens).masked_fill(~real, self.special)
+        logits = self._logits(history[..., :-1], cond)
+        losses = ar.cross_entropy(logits, layout[..., 1:], real[..., 1:])
+        logs = {f"nats_{level}": float(loss) for level, loss in enumerate(losses.detach())}
+        return [Objective("main", losses.mean(), logs)]
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        canvas: Canvas,
+        values: Values,
+        seeds: list[int],
+        sampling: Config | None = None,
+        progress: Progress | None = None,
+    ) -> Int[Tensor, "b k t"]:
+        sampling = sampling or self.config.sampling
+        if not isinstance(sampling, Sampling):
+            raise ValueError("musicgen is sampled by temperature, top_k, top_p and guidance.")
+        self.check(canvas, values)
+        weights = guidance.variants(sampling.guidance, self.conditions)
+        guidance.check_told(sampling.guidance, values)
+        items, frames = canvas.given.shape
+        cond = Cond.stack([self.conditioners(guidance.keep(values, name), self.spec, frames, items) for name in weights])
+        delays = self.config.delays
+        everywhere = torch.ones_like(canvas.given)
+        layout = ar.delay(canvas.frames, delays, self.special)
+        real, given = ar.holds_token(everywhere, delays), ar.holds_token(canvas.given, delays)
+        gens, many = rng.generators(seeds), len(weights)
+        context = 0 if cond.context is None else cond.context.shape[1]
+        memory = self.backbone.remember(items * many, layout.shape[-1] - 1, context)
+        done = 0
+        first = int(canvas.given.sum(-1).min())
+        for step in range(1 + first, layout.shape[-1]):
+            logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory)[:, :, -1]  # b k v
+            done = step
+            logits = guidance.combine(logits.chunk(many), list(weights.values()))
+            drawn = ar.sample(logits, gens, sampling.temperature, sampling.top_k, sampling.top_p)
+            kept = given[..., step] | ~real[..., step]
+            layout[..., step] = torch.where(kept, layout[..., step], drawn)
+            if progress is not None:
+                progress(step - first, layout.shape[-1] - 1 - first)
+        return torch.where(canvas.given[:, None], canvas.frames, ar.undelay(layout, delays))
+
+    def _logits(self, history: Int[Tensor, "b k s"], cond: Cond, memory: Memory | None = None) -> Float[Tensor, "b k s v"]:
+        """What may come after each step of `history`; with `memory`, those are the steps after the ones before."""
+        first = 0 if memory is None else memory.length
+        x = sum(table(history[:, level]) for level, table in enumerate(self.embed))
+        x = x + self._ahead(cond, first, history.shape[-1])
+        y = self.backbone(x, Cond(context=cond.context, mask=cond.mask), memory=memory)
+        return rearrange(self.out(y), "b s (k v) -> b k s v", k=len(self.embed))
+
+    def _ahead(self, cond: Cond, first: int, length: int) -> Float[Tensor, "b s h"] | float:
+        """What is told of frame s, at step s, which makes that frame's first level; after the last frame nothing is told."""
+        told: Tensor | float = 0.0 if cond.vector is None else cond.vector[:, None]
+        if cond.frames is None:
+            return told
+        frames = self.told(cond.frames[:, first : first + length])
+        return told + nn.functional.pad(frames, (0, 0, 0, length - frames.shape[1]))
+
+    def _disturb(
+        self, layout: Int[Tensor, "b k s"], real: Bool[Tensor, "b k s"], gens: list[torch.Generator]
+    ) -> Int[Tensor, "b k s"]:
+        """The layout with a share of each item's tokens, drawn between 0 and `noise`, replaced by chance ones."""
+        if self.config.noise == 0:
+            return layout
+        share = self.config.noise * rng.rand((1, 1), gens)
+        hit = rng.rand(layout.shape[1:], gens) < share
+        chance = (rng.rand(layout.shape[1:], gens) * self.spec.bins).long()
+        return torch.where(hit.to(real.device) & real, chance.to(layout), layout)
