@@ -16,7 +16,7 @@ import soundfile
 import torch
 from rich.console import Console
 
-from counterpoint import annotation
+from counterpoint import annotation, generation
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.conditioners.score import paint
 from counterpoint.encoding import encode
@@ -74,6 +74,27 @@ def test_a_recipe_becomes_a_checkpoint_that_loads(recipe, tmp_path):
     audio, rate = soundfile.read(tmp_path / "train" / "samples" / "0000024" / "0.wav")
     assert rate == 8000 and len(audio) == 8000
     assert (tmp_path / "train" / "samples" / "0000024" / "0.txt").read_text() == "slow piano\n"
+
+
+TOKENS = """
+system = {{ kind = "musicgen", delays = [0, 1], backbone = {backbone}, score = {{ channels = 16 }} }}
+"""
+
+
+def test_autoregression_is_trained_and_generates_by_the_same_doors(recipe, tmp_path):
+    backbone = BACKBONE.replace('time = "adaln"', 'time = "none", causal = true')
+    path = tmp_path / "tokens.toml"
+    path.write_text(recipe.read_text().split("system =")[0] + TOKENS.format(backbone=backbone))
+    assert run_recipe(path, ["train.steps=6"], tmp_path / "out", device="cpu").step == 6
+    assert soundfile.info(tmp_path / "out/train/samples/0000006/0.wav").frames == 8000
+    model = generation.load(tmp_path / "out")
+    take = model.generate("slow piano", seconds=1, seed=3, temperature=0.9, top_k=5)
+    assert take.record["sampling"] == {"temperature": 0.9, "top_k": 5, "top_p": 0.0, "guidance": {"all": 3.0}}
+    assert take.audio.shape == (1, 8000)
+    longer = model.generate("slow piano", seconds=12, seed=3, plan="none")  # two windows, the second continues the first
+    assert longer.audio.shape == (1, 96000)
+    with pytest.raises(ValueError, match="not sampled by steps; it knows temperature"):
+        model.generate("slow piano", seconds=1, steps=4)
 
 
 SCRIPT = """
