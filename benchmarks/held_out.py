@@ -63,11 +63,11 @@ class Judged:
 # Held-out clips -------------------------------------------------------------------------------------------------------
 
 
-def held_out(folder: Path, clips: int, rate: int, seconds: float) -> list[Held]:
-    """The first test clips of a corpus, mono at `rate`.  Raises ValueError where there are none."""
-    rows = [row for row in read_folder(folder) if row.split == "test" and row.seconds <= seconds + 1e-6][:clips]
+def held_out(folder: Path, split: str, clips: int, rate: int, seconds: float) -> list[Held]:
+    """The first clips of a split of a corpus, mono at `rate`.  Raises ValueError where there are none."""
+    rows = [row for row in read_folder(folder) if row.split == split and row.seconds <= seconds + 1e-6][:clips]
     if len(rows) < 2:
-        raise ValueError(f"{folder} has {len(rows)} test clips of at most {seconds:g} s; compose a larger corpus.")
+        raise ValueError(f"{folder} has {len(rows)} {split} clips of at most {seconds:g} s; compose a larger corpus.")
     held = []
     for i, row in enumerate(rows):
         score = from_dict(json.loads(Path(row.values["annotation"]).read_text(encoding="utf-8")))
@@ -136,7 +136,7 @@ def on_clips(model: Model, args: argparse.Namespace) -> dict:
     """Summaries of every system on the held-out clips."""
     window = model.checkpoint.config.window_seconds
     rate = model.codec.sample_rate
-    held = held_out(args.corpus, args.clips, rate, window)
+    held = held_out(args.corpus, args.split, args.clips, rate, window)
     sampling = sampling_of(model, args)
     scores = [clip.score for clip in held]
     others = scores[1:] + scores[:1]
@@ -256,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="jasco-tiny", help="shipped name or folder")
     parser.add_argument("--corpus", type=Path, help="a corpus folder whose test clips the model has not seen")
+    parser.add_argument("--split", default="test", choices=("valid", "test"), help="settings are chosen on valid, told on test")
     parser.add_argument("--prompts", action="store_true")
     parser.add_argument("--clips", type=int)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
