@@ -27,9 +27,10 @@ from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.soundfont import SoundfontRenderer
 from counterpoint.data.corpus.styles import STYLES
 from counterpoint.data.folder import Row, read_folder
+from counterpoint.files import write_text
 from counterpoint.music import Brief, Score
 from counterpoint.rng import mix
-from intervals import summarise, table, write_json, write_text
+from intervals import summarise, table, write_json
 
 RATE = 32000
 

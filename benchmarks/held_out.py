@@ -34,10 +34,11 @@ from counterpoint.annotation import from_dict
 from counterpoint.config import Config
 from counterpoint.data.corpus.styles import MOODS, STYLES
 from counterpoint.data.folder import read_folder
+from counterpoint.files import write_text
 from counterpoint.generation import Model, Take
 from counterpoint.music import Key, Score
 from counterpoint.types import Canvas
-from intervals import summarise, table, write_json, write_text
+from intervals import summarise, table, write_json
 
 SYSTEMS = ("real", "codec", "tokens", "plan", "words")
 

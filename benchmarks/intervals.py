@@ -1,13 +1,13 @@
 """Means with bootstrap intervals, and tables of them."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from counterpoint.files import write_text
 
 Figures = Mapping[str, float]
 """One clip's figures by name; NaN where a figure does not apply to the clip."""
@@ -46,14 +46,6 @@ def _cell(figure: dict[str, float] | None, bounds: bool) -> str:
     return f"{text} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})" if bounds else text
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)
-
-
 def write_json(path: Path, content: Any) -> None:
-    """The same, as indented JSON."""
+    """Write indented JSON."""
     write_text(path, json.dumps(content, indent=1) + "\n")

@@ -206,8 +206,19 @@ def test_mastering_turns_no_peak_down_by_more_than_six_decibels() -> None:
     assert torch.equal(audio.master(silence, RATE), silence)
 
 
+def test_fading_begins_and_ends_in_silence_and_leaves_the_rest() -> None:
+    sound = torch.ones(2, RATE)
+    faded = audio.fade(sound, RATE)
+    rise, fall = RATE // 200, round(0.03 * RATE)
+    assert faded.shape == sound.shape and (faded[:, [0, -1]] == 0).all()
+    assert torch.equal(faded[:, rise : -fall - 1], sound[:, rise : -fall - 1])
+    assert (faded[:, : rise + 1].diff() >= 0).all() and (faded[:, -fall:].diff() <= 0).all()
+    assert faded[0, rise // 2] == pytest.approx(0.5, abs=0.01) and faded[0, -fall // 2] == pytest.approx(0.5, abs=0.01)
+    assert audio.fade(torch.ones(1, 10), RATE).abs().max() < 0.01
+
+
 def test_nothing_warns_for_short_audio() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         audio.normalise(noise(0.001), RATE)
-        audio.master(noise(0.001), RATE)
+        audio.master(audio.fade(noise(0.001), RATE), RATE)

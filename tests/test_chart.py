@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from counterpoint import planning
 from counterpoint.chart import parse_chart, print_chart
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.styles import STYLES
-from counterpoint.music import QUALITIES, Brief, Chord, Key, Metre, Score
+from counterpoint.music import QUALITIES, UNKNOWN_STYLE, Brief, Chord, Key, Metre, Score
 
 
 def harmony_of_score(score: Score) -> list[Chord | None]:
@@ -74,6 +75,58 @@ def test_a_chart_from_a_windows_editor_is_read(tmp_path: Path) -> None:
 def test_all_chords_read_back() -> None:
     chords = [Chord(root, quality, bass) for root in range(12) for quality in QUALITIES for bass in (None, (root + 5) % 12)]
     assert [Chord.parse(chord.name) for chord in chords] == chords == [Chord.parse(chord.harte) for chord in chords]
+
+
+KEYS = [Key(tonic, mode) for tonic in range(12) for mode in ("major", "minor")]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
+def test_all_chords_read_back_in_every_key(key: Key) -> None:
+    chords = [Chord(root, quality, bass) for root in range(12) for quality in ("maj", "min7") for bass in (None, *range(12))]
+    assert [Chord.parse(chord.spelled(key)) for chord in chords] == chords
+    assert Key.parse(key.spelled) == key
+    signs = "".join(Chord(note).spelled(key) for note in key.scale)
+    assert not ("#" in signs and "b" in signs) and len({Chord(note).spelled(key)[0] for note in key.scale}) >= 6
+
+
+@pytest.mark.parametrize(
+    ("key", "named", "labels"),
+    [
+        (Key(8), "Ab major", "Db Bbm7 Ab/C Gb"), (Key(1), "Db major", "Gb Ab7 Bbm"), (Key(9), "A major", "D C#m7 F#m G#dim"),
+        (Key(0), "C major", "C A7/C# D/F# Bb Eb"), (Key(8, "minor"), "G# minor", "G#m C#m D#7"),
+        (Key(5, "minor"), "F minor", "Db Bbm"),
+        (Key(10), "Bb major", "D7/F# Cm7 Ebmaj7"), (Key(4, "minor"), "E minor", "B7/D# F#hdim7 Am"),
+    ],
+)  # fmt: skip
+def test_notes_are_spelled_by_the_key(key: Key, named: str, labels: str) -> None:
+    chords = [Chord.parse(label) for label in labels.split()]
+    score = compose(Brief(style="pop", key=key, metre=Metre(), chords=tuple(chords)), 2.0 * len(chords), 0)
+    chart = print_chart(score)
+    assert f"key: {named}\n" in chart and f"in {named}," in planning.summary(score)
+    told = [label.replace("F#hdim7", "F#m7b5") for label in labels.split()]
+    assert set(chart.split("\n\n")[1].split()) - {"|", "/"} == set(told)
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "# only a comment\n", "style:\n"])
+def test_a_chart_that_says_nothing_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "chart.txt").write_text(text)
+    with pytest.raises(ValueError, match=r"chart\.txt is empty; write"):
+        planning.make("pop", 4.0, 0, str(tmp_path / "chart.txt"))
+
+
+def test_what_a_plan_overrides_is_told(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.txt"
+    plan.write_text("style: waltz\nkey: C major\ntempo: 90\nmetre: 3/4\n")
+    made = planning.make("techno in A minor, 4/4, 130 bpm", 4.0, 0, str(plan))
+    assert made.overridden == ("style waltz", "key C major", "tempo 90 bpm", "metre 3/4")
+    for agreed in ("a waltz in C, 3/4, 90 bpm", "flute", "sad"):
+        assert planning.make(agreed, 4.0, 0, str(plan)).overridden == ()
+    assert planning.make("techno in A minor, 4/4, 130 bpm", 4.0, 0).overridden == ()
+
+
+def test_an_unknown_style_is_not_told() -> None:
+    score = replace(compose(Brief(style="pop", key=Key(0)), 4.0, 0), style=UNKNOWN_STYLE)
+    assert planning.summary(score).startswith("C major, ")
 
 
 def test_a_chart_by_hand() -> None:

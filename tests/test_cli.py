@@ -347,3 +347,82 @@ def test_help_answers_at_once() -> None:
     assert done.returncode == 0
     for command in ("generate", "plan", "compose", "encode", "train", "info"):
         assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (["generate", "slow", "piano"], "'piano' is left over; put a prompt of several words in quotes"),
+        (["generate", PROMPT, "--model", "{tiny}/codec"], "is a codec, which does not generate; name a generator"),
+        (["generate", PROMPT, "--model", "broken/no_codec"], "broken/no_codec lacks its folder codec/"),
+        (["encode", "no/corpus", "--codec", "{tiny}", "-o", "frames", "--workers", "0"], "at least 1"),
+    ],
+)
+def test_sentences_name_what_is_meant(
+    argv: list[str], hint: str, broken: dict[str, Path], tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, captured = cli.run([arg.format(tiny=tiny_model) for arg in argv]), capsys.readouterr()
+    assert_one_sentence(code, captured)
+    assert hint in captured.err
+
+
+def test_long_work_tells_how_far_it_is_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    clips = ["--seconds", "2", "--sample-rate", "8000", "--hours", str(40 / 3600)]
+    assert cli.run(["compose", "corpus", *clips]) == 0
+    assert capsys.readouterr().err.splitlines() == [f"composing: {done} of 20" for done in range(0, 21, 2)]
+
+
+def test_the_usage_names_the_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["train", "--help"])
+    assert "RECIPE [CHANGES...]" in capsys.readouterr().out
+
+
+SWALLOWED = """
+import signal, sys
+from counterpoint import cli
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:  # as some modules do while they are imported
+                pass
+
+sys.meta_path.insert(0, Finder())
+cli.main()
+"""
+
+LATE = """
+import atexit, signal
+from counterpoint import cli
+atexit.register(signal.raise_signal, signal.SIGINT)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "argv", "ending"),
+    [
+        (SWALLOWED, ["info", "spectral-tiny"], (130, "stopped; nothing was written\n")),
+        (LATE, ["plan", PROMPT], (0, "")),
+    ],
+    ids=["while modules are imported", "when all is done"],
+)
+def test_a_signal_is_answered_whenever_it_comes(code: str, argv: list[str], ending: tuple[int, str]) -> None:
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == ending
+
+
+def test_an_interrupt_that_became_another_error_is_an_interrupt() -> None:
+    def work() -> None:
+        with cli._interruptible(lambda: "half of it is there"):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise AttributeError("half a module") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(cli.Stopped, match="stopped; half of it is there"):
+        work()
+    assert signal.getsignal(signal.SIGINT) is before

@@ -316,3 +316,7 @@ def test_what_is_no_soundfont_is_refused(renderer, tmp_path):
     for name in ("a.sf2", "b.sf2", "absent.sf2"):
         with pytest.raises(ValueError, match=f"{name}.*; give"):
             soundfont.SoundfontRenderer(tmp_path / name)
+
+
+def test_the_hours_that_are_advised_have_clips_of_every_split():
+    assert {split_of(f"{index:06d}") for index in range(round(0.2 * 3600 / 10))} == set(folder.SPLITS)

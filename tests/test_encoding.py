@@ -365,3 +365,51 @@ def test_audio_crops_come_at_the_asked_rate_and_channels(corpus):
     assert item.audio is not None and item.audio.shape == (2, 12 * RATE)
     assert item.audio[:, : length(7)].abs().mean() > 0.05 and not item.audio[:, 2 * length(7) :].any()
     assert math.isfinite(float(item.audio.sum()))
+
+
+class Large(Means):
+    """Does not fit into a pipe."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("ballast", torch.zeros(1_000_000))
+
+
+INTERRUPTED = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import test_encoding as t
+wait = t.encoding.as_completed
+def announced(futures):
+    print("ready", flush=True)
+    return wait(futures)
+t.encoding.as_completed = announced
+if __name__ == "__main__":
+    try:
+        t.encode(Path(sys.argv[1]), t.Large(), Path(sys.argv[2]), t.paint, workers=2, batch=1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_ctrl_c_while_workers_start_is_heard_once(corpus, tmp_path):
+    """All processes of a terminal get it; only the first answers."""
+    script = INTERRUPTED.format(tests=str(Path(__file__).parent))
+    command = [sys.executable, "-c", script, str(corpus), str(tmp_path / "out")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, **pipes, text=True, start_new_session=True)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (130, "")
+
+
+def test_there_is_no_work_without_workers(corpus, tmp_path):
+    with pytest.raises(ValueError, match="0 workers cannot work; ask for at least 1"):
+        encode(corpus, Means(), tmp_path / "out", paint, workers=0)
+
+
+def test_a_split_that_is_missing_comes_with_advice(cache):
+    with pytest.raises(ValueError, match=r"its splits are: train, valid; 2 % of clips .* compose at least 0\.2 hours"):
+        LatentDataset(cache, "test", 10)

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import math
+import os
 import re
 import runpy
 from dataclasses import replace
@@ -20,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoint
-from counterpoint import audio, generation, midi, planning, request
+from counterpoint import audio, cli, destination, generation, midi, planning, request
 from counterpoint.codecs.spectral import Spectral
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
@@ -43,6 +44,12 @@ def test_a_take(model: Model) -> None:
     assert (record["prompt"], record["seed"], record["seconds"], record["sampling"]["steps"]) == (PROMPT, 5, 2, 4)
     assert record["version"] == counterpoint.__version__ and "key: A minor" in record["plan"] and record["unknown"] == []
     json.dumps(record)
+
+
+def test_a_take_is_short_to_look_at_and_begins_and_ends_softly(model: Model) -> None:
+    take = model.generate("piano " * 100, seconds=1, seed=5)
+    assert repr(take).endswith(" ...', 1 seconds, seed 5, tiny)") and len(repr(take)) < 110
+    assert (take.audio[:, [0, -1]] == 0).all() and take.audio.abs().max() > 0.01
 
 
 def test_the_seed_decides(model: Model) -> None:
@@ -175,6 +182,57 @@ def test_a_plan_of_another_length_than_asked_is_cut_or_followed_by_silence_and_t
         assert word in take.record["note"] and f"{length:g} s" in take.record["note"]
     for agreed in (model.generate("anything", plan=plan), model.generate(PROMPT, seconds=1)):
         assert agreed.record["note"] == ""
+
+
+def test_words_that_a_plan_overrides_are_told(model: Model, tmp_path: Path) -> None:
+    midi.write(planning.make("a waltz in C major, 90 bpm", 3.0, seed=1).score, tmp_path / "plan.mid")
+    take = model.generate("techno in A minor", plan=tmp_path / "plan.mid", seconds=1)
+    assert take.record["note"] == (
+        "the plan of 3 s is cut, as 1 s are asked for; the plan overrides the words: style waltz, key C major"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"guidance": math.nan}, "Guidance must be a number or a table such as text=3,score=2, not nan."),
+        ({"seconds": math.nan}, "The duration must be a number of seconds, for example 10, not nan."),
+        ({"temperature": "hot"}, "The temperature must be a number from 0 to 5, not 'hot'."),
+    ],
+)
+def test_what_is_no_number_is_told(asked: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError) as error:
+        request.read({"text": PROMPT, **asked})
+    assert str(error.value) == told
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("techno in F# minor", "techno-in-f-sharp-minor"), ("C♯m, Bb major", "c-sharp-m-b-flat-major"), ("E♭", "e-flat"),
+        ("Ebm waltz", "e-flat-m-waltz"), ("abba in D", "abba-in-d"), ("F#", "f-sharp"),
+    ],
+)  # fmt: skip
+def test_names_of_files_tell_sharps_and_flats(prompt: str, name: str) -> None:
+    assert destination.slug(prompt) == name
+
+
+def test_a_device_is_not_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for output in ("pipe", "sound.wav"):
+        with pytest.raises(ValueError, match="is a device"):
+            destination.audio_file(PROMPT, str(tmp_path / output), None, 0, 1)
+        if output == "pipe":
+            (tmp_path / "pipe").rename(tmp_path / "sound.wav")
+
+
+@pytest.mark.parametrize("chart", ["plan.mid", "chart", "./plan.mid"])
+def test_a_chart_does_not_replace_the_plan(
+    chart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["plan", "jazz", "-o", "plan.mid", "--chart", chart]) == 2
+    assert "end in .txt" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

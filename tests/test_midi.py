@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from counterpoint import annotation, guess, midi
 from counterpoint.chart import parse_chart, print_chart
 from counterpoint.data.corpus.compose import compose
+from counterpoint.data.corpus.styles import STYLES
 from counterpoint.instruments import GM_PROGRAMS, instrument
-from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Section, Track
+from counterpoint.music import Brief, Chord, ChordSpan, Key, Metre, Note, Score, Section, Track
 
 COMMON = Metre(4, 4)
 TICK = 0.001  # a tick of our files is shorter than this at all tempi used here
@@ -110,6 +111,52 @@ def test_other_software_hears_the_same_times_tempo_and_signatures(tmp_path):
     assert said["key_signature"].key == "Am"
     assert [track.name for track in file.tracks[1:]] == [track.role for track in score.tracks]
     assert "chord: A:min7" in [message.text for message in file.tracks[0] if message.type == "marker"]
+
+
+def retouched(path: Path, change) -> Score:
+    """The score of the file after `change(pitch, start)` has been made to every pitched note, as other software would."""
+    file = mido.MidiFile(path)
+    for track in file.tracks:
+        tick, held = 0, {}
+        for message in track:
+            tick += message.time
+            if message.type == "note_on" and message.channel != 9:
+                held[message.note] = change(message.note, tick)
+            if message.type in ("note_on", "note_off"):
+                message.note = held.get(message.note, message.note)
+    file.save(path)
+    return midi.read(path)
+
+
+@pytest.mark.parametrize("semitones", [-5, 2, 7, 12])
+def test_key_and_chords_follow_notes_that_were_transposed(tmp_path, semitones):
+    for seed, style in enumerate(STYLES):
+        score = compose(Brief(style=style), 9.0, seed)
+        midi.write(score, tmp_path / "a.mid")
+        assert_close(retouched(tmp_path / "a.mid", lambda pitch, _: pitch + semitones), score.transpose(semitones))
+
+
+def test_chords_are_believed_where_the_notes_bear_them_out(tmp_path):
+    brief = Brief(style="pop", key=Key(7), bpm=120, metre=COMMON, chords=tuple(Chord.parse(c) for c in ("G", "C", "D7", "Em")))
+    score = compose(brief, 8.0, 1)
+    midi.write(score, tmp_path / "a.mid")
+    bar = 4 * midi.TICKS
+    changed = retouched(tmp_path / "a.mid", lambda pitch, tick: pitch + 6 if bar - 30 <= tick < 2 * bar - 30 else pitch)
+    wanted = [span.chord for span in score.chords]
+    assert [next(s.chord for s in changed.chords if s.start <= t < s.end) for t in (1.0, 5.0, 7.0)] == [wanted[0], *wanted[2:]]
+    inside = [span.chord for span in changed.chords if 2.0 <= span.start < 4.0]
+    assert wanted[1] not in inside and Chord(6) in inside
+    assert (changed.key, changed.style) == (score.key, score.style)
+    assert changed.chords[-1].end == pytest.approx(8.0) and all(a.end == b.start for a, b in pairwise(changed.chords))
+
+
+@pytest.mark.parametrize(("said", "heard"), [("C", Key(0)), ("Am", Key(9, "minor")), ("D", Key(0)), ("Eb", Key(0))])
+def test_a_key_signature_is_believed_where_the_notes_bear_it_out(tmp_path, said, heard):
+    foreign_file(tmp_path / "a.mid", band())
+    file = mido.MidiFile(tmp_path / "a.mid")
+    file.tracks[0].insert(0, mido.MetaMessage("key_signature", key=said))
+    file.save(tmp_path / "a.mid")
+    assert midi.read(tmp_path / "a.mid").key == heard
 
 
 def test_overlapping_notes_of_one_pitch_survive(tmp_path):

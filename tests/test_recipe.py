@@ -16,7 +16,7 @@ import soundfile
 import torch
 from rich.console import Console
 
-from counterpoint import annotation, generation
+from counterpoint import annotation, cli, generation
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.conditioners.score import paint
 from counterpoint.encoding import encode
@@ -238,3 +238,46 @@ def test_a_codec_run_that_kept_no_closed_form_goes_on(codec_recipe, tmp_path):
     for name in ("centre", "basis", "spread"):
         one, other = (checkpoint.load_codec(tmp_path / run).get_buffer(name) for run in ("straight", "older"))
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("steps=1", r"no setting 'steps'; did you mean train\.steps or system\.sampling\.steps\?$"),
+        ("trian.steps=1", r"no setting 'trian\.steps'; did you mean train\.steps\?$"),
+        ("optim.lr=fast", r"tiny\.toml: optim\.lr: .* number; mend the recipe, or the changes to it\.$"),
+    ],
+)
+def test_changes_that_cannot_be_say_what_to_write(recipe, tmp_path, change, hint):
+    with pytest.raises(ValueError, match=hint):
+        run_recipe(recipe, [change], tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_another_kind_of_model_is_left_as_it_is(recipe, codec_recipe, tmp_path):
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    run_recipe(recipe, ["train.steps=1", "samples=0"], tmp_path / "system", device="cpu")
+    run_recipe(codec_recipe, ["train.steps=1", "samples=0"], tmp_path / "codec", device="cpu")
+    before = content()
+    for path, out in ((recipe, "codec"), (codec_recipe, "system")):
+        with pytest.raises(ValueError, match="train into another folder"):
+            run_recipe(path, ["train.steps=1", "samples=0"], tmp_path / out, device="cpu")
+    assert content() == before
+
+
+def test_fitting_is_announced_with_what_it_leaves(codec_recipe, tmp_path):
+    console = Console(file=io.StringIO(), width=80)
+    run_recipe(codec_recipe, ["train.steps=1", "samples=0"], tmp_path, device="cpu", console=console)
+    assert console.file.getvalue().splitlines()[0] == "tiny: fitting on 4 clips comes first; nothing is saved before."
+
+
+def test_an_interrupted_fit_does_not_speak_of_a_saved_state(codec_recipe, tmp_path, monkeypatch, capsys):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("counterpoint.recipe.fit", interrupt)
+    assert cli.run(["train", str(codec_recipe), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "stopped; no step is saved yet; the same command begins anew"
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """The loop's promises: it learns, it resumes exactly after SIGKILL, it never keeps broken gradients, it stops on request."""
 
+import io
 import itertools
 import json
 import os
@@ -15,10 +16,11 @@ from types import SimpleNamespace
 import pytest
 import safetensors.torch
 import torch
+from rich.console import Console
 from torch import nn
 from torch.nn import Parameter
 
-from counterpoint import rng, training
+from counterpoint import parallel, rng, training
 from counterpoint.data.base import Item
 from counterpoint.data.loader import Loader, collate
 from counterpoint.optim import OptimConfig
@@ -428,3 +430,32 @@ def test_only_what_has_a_backbone_is_compiled(tmp_path, monkeypatch):
     assert compiled == [toy.backbone]
     with pytest.raises(ValueError, match="no backbone to compile"):
         go(tmp_path / "duel", config, Duel())
+
+
+def test_a_state_that_cannot_be_used_is_one_sentence_that_says_what_to_do(tmp_path):
+    go(tmp_path, CONFIG.model_copy(update={"steps": 2}))
+    whole = (tmp_path / "state.pt").read_bytes()
+    wider = Toy()
+    wider.backbone = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Dropout(0.1), nn.Linear(32, 1))
+    with pytest.raises(ValueError, match=r"^\S+state\.pt belongs to another model; train into another folder, .*\.$"):
+        go(tmp_path, system=wider)
+    for damaged in (whole[: len(whole) // 2], whole[:-100], b"", b"not a state"):
+        (tmp_path / "state.pt").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"^\S+state\.pt is damaged or unreadable; bring back a copy of it, or .*\.$"):
+            go(tmp_path)
+
+
+def test_a_bar_is_shown_only_while_there_is_something_to_do(tmp_path):
+    def shown(steps: int) -> str:
+        console, config = Console(file=io.StringIO(), width=200), CONFIG.model_copy(update={"steps": steps})
+        train(Toy(), Noise(), None, OPTIM, config, tmp_path, console=console)
+        return console.file.getvalue()
+
+    assert "2/2" in shown(2)
+    assert shown(2) == ""
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:99", "cpu:x", ""])
+def test_a_device_that_is_not_there_is_one_sentence(device):
+    with pytest.raises(ValueError, match=r"device .*; use .*cpu"):
+        parallel.place(device)

@@ -232,6 +232,15 @@ def master(audio: Float[Tensor, "c n"], sample_rate: int, lufs: float = -16.0, c
     return made * min(1.0, 10 ** ((ceiling - true_peak(made, sample_rate)) / 20))  # what a moving gain adds between samples
 
 
+def fade(audio: Float[Tensor, "c n"], sample_rate: int, rise: float = 0.005, fall: float = 0.03) -> Float[Tensor, "c n"]:
+    """Audio that begins and ends in silence, by half a cosine of `rise` and of `fall` seconds: a cut would click."""
+    length = audio.shape[-1]
+    place = torch.arange(length) / sample_rate
+    left = place.flip(0)
+    ramps = torch.minimum(place / rise, left / fall).clamp_max(1)
+    return audio * (0.5 - 0.5 * torch.cos(math.pi * ramps)).to(audio)
+
+
 def limit(audio: Float[Tensor, "c n"], sample_rate: int, ceiling: float) -> Float[Tensor, "c n"]:
     """Audio whose true peak is at most about `ceiling` (dBTP), turned down smoothly from 10 ms before to 10 ms after a peak.
 

@@ -31,7 +31,7 @@ def print_chart(score: Score) -> str:
     players = {track.role: instrument(track.role, track.program) for track in reversed(score.tracks)}
     named = ", ".join(f"{role}={players[role]}" for role in ROLES if role in players)
     head = [] if score.style == UNKNOWN_STYLE else [f"style: {score.style}"]
-    head += [f"key: {score.key.name}"]
+    head += [f"key: {score.key.spelled}"]
     head += [f"tempo: {score.bpm:g}"] if SLOWEST <= score.bpm <= FASTEST else []
     head += [f"metre: {score.metre.name}"]
     head += [f"mood: {score.mood}"] if score.mood else []
@@ -51,7 +51,7 @@ def _bars(score: Score) -> list[str]:
         first, last = bar * beats * FINEST, (bar + 1) * beats * FINEST
         changes = [(tick, span) for tick, span in spans if first < tick < last]
         entries = [(first, _sounding(spans, first)), *changes]
-        bars.append(_entries(entries, first, last))
+        bars.append(_entries(entries, first, last, score.key))
     return bars
 
 
@@ -69,10 +69,10 @@ def _sounding(spans: list[tuple[int, ChordSpan]], tick: int) -> ChordSpan | None
     return next((span for start, span in reversed(spans) if start <= tick), None)
 
 
-def _entries(changes: list[tuple[int, ChordSpan | None]], first: int, last: int) -> str:
+def _entries(changes: list[tuple[int, ChordSpan | None]], first: int, last: int, key: Key) -> str:
     """One bar: "Am7", "Dm7 G7" or "C / / G"."""
     step = math.gcd(last - first, *(tick - first for tick, _ in changes))
-    named = {tick: chord_name(span and span.chord) for tick, span in changes}
+    named = {tick: chord_name(span and span.chord, key) for tick, span in changes}
     return " ".join(named.get(tick, "/") for tick in range(first, last, step))
 
 

@@ -6,13 +6,20 @@ the traceback as well.
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+try:
+    from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+except KeyboardInterrupt:  # this takes a while, too
+    sys.stderr.write("stopped; nothing was written\n")
+    raise SystemExit(130) from None
 
 import counterpoint
 from counterpoint import destination
@@ -63,7 +70,7 @@ def generate(
     seconds
         Length; 10, or that of a MIDI plan.  Where both are given, this rules: the plan is cut, or silence follows it.
     seed
-        The same seed gives the same music; another seed, another piece.
+        The same request and seed give the same music; another seed, another piece.
     count
         How many pieces, with the seeds SEED, SEED + 1, ...
     output
@@ -139,6 +146,8 @@ def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output
     target = output or destination.free(Path(f"{destination.slug(prompt)}-{seed}.mid"))
     if target.suffix.lower() not in (".mid", ".midi"):
         raise ValueError(f"A plan is a MIDI file: let {target} end in .mid.")
+    if chart is not None and chart.suffix.lower() != ".txt":
+        raise ValueError(f"A chord chart is a text file: let {chart} end in .txt.")
     for path in (target, chart):
         if path is not None:
             destination.check_writable(path)
@@ -189,7 +198,7 @@ def compose(
     """
     from counterpoint.data.corpus.corpus import compose_corpus
 
-    with _interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), _progress("composing") as progress:
+    with _interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), _progress("composing", True) as bar:
         compose_corpus(
             out,
             hours=hours,
@@ -200,7 +209,7 @@ def compose(
             seconds=seconds,
             channels=channels,
             sample_rate=sample_rate,
-            progress=progress,
+            progress=bar,
         )
     _say(f"{out}: {hours:g} hours of music (seed {seed})")
 
@@ -232,12 +241,13 @@ def encode(
     from counterpoint.hub.checkpoint import load_codec
 
     coder = load_codec(codec)
-    with _interruptible(lambda: f"what is done stays beside {output}; the same command goes on"), _progress("encoding") as bar:
+    left = f"what is done stays beside {output}; the same command goes on"
+    with _interruptible(lambda: left), _progress("encoding", True) as bar:
         encoding.encode(corpus, coder, output, paint=paint, workers=workers, progress=bar)
     _say(f"{output}: the frames of {corpus} under {codec}")
 
 
-@app.command
+@app.command(usage="Usage: counterpoint train [OPTIONS] RECIPE [CHANGES...]")
 def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "auto") -> None:
     """Train what a recipe describes; the same command goes on where a run has stopped.
 
@@ -257,11 +267,16 @@ def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "
     from counterpoint.recipe import run_recipe
 
     target = output or Path("runs") / recipe.stem
-    left = f"the last saved state is in {target}; the same command goes on"
-    with _interruptible(lambda: left):
+
+    def left() -> str:
+        saved = (target / "train" / "state.pt").is_file()
+        where, then = (f"the last saved state is in {target}", "goes on") if saved else ("no step is saved yet", "begins anew")
+        return f"{where}; the same command {then}"
+
+    with _interruptible(left):
         outcome = run_recipe(recipe, changes, target, device, Console(stderr=True))
     if not outcome.done:
-        raise Stopped(f"stopped; {left}")
+        raise Stopped(f"stopped after step {outcome.step}; {left()}")
     _say(f"{target}: trained for {outcome.step} steps, {outcome.minutes:.1f} minutes")
 
 
@@ -291,20 +306,10 @@ def _parse_guidance(text: str | None) -> float | dict[str, float] | None:
         raise ValueError(f"Guidance is a number or a table such as text=3,score=2, not {text!r}.") from None
 
 
-@contextlib.contextmanager
-def _progress(title: str) -> "Iterator[Progress | None]":
-    """A bar with the time that is left, on a terminal; elsewhere nothing."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _progress(title: str, long: bool = False) -> "contextlib.AbstractContextManager[Progress | None]":
+    from counterpoint import journal
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return journal.progress(title, long)
 
 
 class Stopped(Exception):
@@ -313,10 +318,36 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def _interruptible(left: Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C ends the block as Stopped with what is `left`, whatever exception it has become on its way out."""
+    asked: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    before = signal.signal(signal.SIGINT, interrupt) if ours else None
     try:
         yield
-    except KeyboardInterrupt:
-        raise Stopped(f"stopped; {left()}") from None
+    except (KeyboardInterrupt, Exception) as error:
+        if asked or isinstance(error, KeyboardInterrupt):
+            raise Stopped(f"stopped; {left()}") from None
+        raise
+    else:
+        before = signal.SIG_IGN if before is _interrupt else before  # only the last word is missing
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C where nothing is written yet.  A module that is being imported may swallow an exception or make it another."""
+    while frame is not None:
+        if "importlib._bootstrap" in frame.f_code.co_filename:
+            os.write(2, f"stopped; {NOTHING}\n".encode())
+            os._exit(130)
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:
@@ -327,7 +358,8 @@ def _say(text: str) -> None:
 def _complaint(error: Exception) -> str:
     """An error as one sentence on one line."""
     if isinstance(error, UnusedCliTokensError):
-        return f"{_line(error)} Put a prompt of several words in quotes."
+        words = " ".join(error.unused_tokens or ())
+        return f"{words!r} is left over; put a prompt of several words in quotes, or see --help for what the command takes."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'A file'}: {error.strerror}; check the path, its permissions and the free space."
     return _line(error)
@@ -357,4 +389,8 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """The console script."""
-    sys.exit(run())
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
+        signal.signal(signal.SIGINT, _interrupt)
+    code = run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: the interpreter's own ending takes a while
+    sys.exit(code)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")  # those of audio.FORMATS, which would import torch
 _SLASHES = tuple({"/", os.sep})
+_SHARP, _FLAT = re.compile(r"\b([A-Ga-g])[#♯]"), re.compile(r"\b(?:([A-G])b(?=m?\b)|([A-Ga-g])♭)")
 
 
 def audio_file(prompt: str, output: str | None, format: str | None, seed: int, count: int) -> Path:
@@ -18,6 +19,7 @@ def audio_file(prompt: str, output: str | None, format: str | None, seed: int, c
     if output is None or output.endswith(_SLASHES) or Path(output).is_dir():
         target = free(Path(output or "") / f"{slug(prompt)}-{seed}{suffix}")
     else:
+        _check_kind(Path(output))
         named = Path(output) if Path(output).suffix else Path(output).with_suffix(suffix)
         if format is not None and named.suffix.lower() != suffix:
             raise ValueError(f"The file {output} and --format {format} disagree; leave one of them out.")
@@ -29,7 +31,9 @@ def audio_file(prompt: str, output: str | None, format: str | None, seed: int, c
 
 
 def slug(prompt: str) -> str:
-    """The prompt's words as a file name."""
+    """The prompt's words as a file name; "F#" and "Bb" become f-sharp and b-flat."""
+    prompt = _SHARP.sub(r"\1 sharp ", prompt)
+    prompt = _FLAT.sub(r"\1\2 flat ", prompt)
     words = re.findall(r"[^\W_]+", prompt.lower())
     return "-".join(words)[:48].strip("-") or "music"
 
@@ -49,8 +53,14 @@ def check_writable(path: Path) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir():
         raise ValueError(f"{path} is a folder; give the name of a file in it.")
+    _check_kind(path)
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ValueError(f"Nothing can be written into {folder} ({error.strerror}); choose another folder with -o.") from error
+        raise ValueError(f"Nothing can be written into {folder} ({error.strerror}); choose another folder.") from error
+
+
+def _check_kind(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is a device, not a file; give the name of a file to write.")

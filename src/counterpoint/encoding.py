@@ -10,8 +10,8 @@ import json
 import multiprocessing
 import os
 import pickle
-import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -31,7 +31,7 @@ from counterpoint.data.folder import Row, read_folder
 from counterpoint.data.latents import CacheInfo
 from counterpoint.files import renamed, writing
 from counterpoint.music import Score
-from counterpoint.parallel import one_thread
+from counterpoint.parallel import one_thread, without_interrupts
 from counterpoint.types import Progress, Roll
 
 Painter = Callable[[Score, float, int], Roll]
@@ -51,10 +51,12 @@ def encode(
 ) -> CacheInfo:
     """Cache every clip of a corpus folder, going on where an earlier call was stopped; a whole cache is left as it is.
 
-    `batch` clips are encoded at once by each of `workers` processes.  Raises ValueError when `out` holds something else, or was
-    made by another codec or from other clips, when a clip or an annotation cannot be read, when a worker is killed, or when
-    nothing can be written.
+    `batch` clips are encoded at once by each of `workers` processes.  Raises ValueError when there are no workers, when `out`
+    holds something else, or was made by another codec or from other clips, when a clip or an annotation cannot be read, when a
+    worker is killed, or when nothing can be written.
     """
+    if workers < 1:
+        raise ValueError(f"{workers} workers cannot work; ask for at least 1.")
     occupied = out.is_file() or (out.is_dir() and any(out.iterdir()))
     if occupied and not (out / "info.json").is_file():
         raise ValueError(f"{out} is there already and is no cache; choose a new or empty folder.")
@@ -238,11 +240,10 @@ class _Job:
 _job: _Job | None = None  # of this worker process; set once when it starts
 
 
-def _start(content: bytes) -> None:
+def _start(file: Path) -> None:
     global _job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer
     torch.set_num_threads(1)
-    job = pickle.loads(content)
+    job = pickle.loads(file.read_bytes())
     assert isinstance(job, _Job)
     job.open()
     _job = job
@@ -255,22 +256,32 @@ def _run(chunk: _Chunk) -> dict[int, int]:
 
 def _work(job: _Job, chunks: list[_Chunk], workers: int) -> Iterator[dict[int, int]]:
     """The chunks' lengths as they come ready; with one worker in this process, else in processes of their own."""
-    if workers <= 1 or len(chunks) <= 1:
+    if workers == 1 or len(chunks) <= 1:
         with writing(job.folder):
             job.open()
         with one_thread():
             yield from (job.run(chunk) for chunk in chunks)
         return
     context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads half
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (pickle.dumps(job),)) as pool:
-        try:
-            for future in as_completed([pool.submit(_run, chunk) for chunk in chunks]):
-                yield future.result()
-        except BrokenProcessPool as error:
-            message = "A worker was ended from outside (out of memory?); what is done is kept: call again with fewer workers."
-            raise ValueError(message) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with tempfile.TemporaryDirectory() as folder:  # a job that went through the workers' pipes would be waited for
+        file = Path(folder, "job")
+        with writing(file):
+            file.write_bytes(pickle.dumps(job))
+        with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (file,)) as pool:
+            yield from _collect(pool, chunks)
+
+
+def _collect(pool: ProcessPoolExecutor, chunks: list[_Chunk]) -> Iterator[dict[int, int]]:
+    try:
+        with without_interrupts():  # the workers, which inherit this, finish their chunk
+            futures = [pool.submit(_run, chunk) for chunk in chunks]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool as error:
+        message = "A worker was ended from outside (out of memory?); what is done is kept: call again with fewer workers."
+        raise ValueError(message) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _finish(partial: Path, out: Path, rows: Sequence[Row], done: dict[int, int]) -> None:

@@ -5,6 +5,7 @@ import html
 import json
 import math
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,13 @@ class Take:
     sample_rate: int
     seed: int
     record: Mapping[str, Any]
-    """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where plan and
-    seconds disagree), unknown (words), sampling (the settings), timings."""
+    """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where the plan and the
+    seconds or the words disagree), unknown (words), sampling (the settings), timings."""
     score: Score | None
+
+    def __repr__(self) -> str:
+        prompt = textwrap.shorten(self.record["prompt"], 60, placeholder=" ...")
+        return f"Take({prompt!r}, {self.record['seconds']:g} seconds, seed {self.seed}, {self.record['model']})"
 
     def save(self, path: str | Path) -> Path:
         """Write wav, flac, ogg or mp3 by suffix, with prompt, seed, model and version in the file's tags."""
@@ -145,7 +150,7 @@ class Model:
             raise ValueError(
                 f"{self.checkpoint.name} made numbers that are no sound; lower the guidance, or check the checkpoint."
             )
-        audio = sound.master(audio, self.codec.sample_rate)
+        audio = sound.master(sound.fade(audio, self.codec.sample_rate), self.codec.sample_rate)
         timings = {"plan": planned - started, "generate": played - planned, "decode": perf_counter() - played}
         record = {
             "prompt": asked.text,
@@ -156,7 +161,7 @@ class Model:
             "seconds": seconds,
             "plan": "none" if score is None else print_chart(score),
             "summary": "no plan" if score is None else planning.summary(score),
-            "note": "" if score is None else _disagreement(length, seconds),
+            "note": "" if plan is None else _disagreement(length, seconds, plan.overridden),
             "unknown": list(unheard(asked.text, self.checkpoint.config.words) if plan is None else plan.unknown),
             "sampling": sampling.model_dump(),
             "timings": {name: round(value, 3) for name, value in timings.items()},
@@ -216,12 +221,15 @@ def _windows(frames: int, longest: int) -> list[slice]:
     return [slice(start, start + length) for start in starts]
 
 
-def _disagreement(planned: float, seconds: float) -> str:
-    """What became of a plan that is longer or shorter than the music; empty where they agree."""
-    if planned == seconds:
-        return ""
-    fate = "is cut" if planned > seconds else "is followed by silence"
-    return f"the plan of {planned:g} s {fate}, as {seconds:g} s are asked for"
+def _disagreement(planned: float, seconds: float, overridden: tuple[str, ...]) -> str:
+    """What became of a plan that is longer or shorter than the music, and of words that it contradicts; else empty."""
+    notes = []
+    if planned != seconds:
+        fate = "is cut" if planned > seconds else "is followed by silence"
+        notes.append(f"the plan of {planned:g} s {fate}, as {seconds:g} s are asked for")
+    if overridden:
+        notes.append(f"the plan overrides the words: {', '.join(overridden)}")
+    return "; ".join(notes)
 
 
 def unheard(text: str, words: WordsConfig) -> tuple[str, ...]:

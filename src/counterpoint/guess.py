@@ -22,6 +22,11 @@ _QUALITIES = ("maj", "min", "7", "maj7", "min7")
 _CHANGE_COST, _MISSING_COST, _TONE_COST, _ROOT_GAIN = 0.4, 0.2, 0.15, 0.25
 _NO_CHORD = 0.0
 
+_BORNE_OUT = 0.6
+"""Share of the sounding notes that belong to a chord that is really played."""
+_IN_SCALE = 0.05
+"""How much more of the notes must lie in another key's scale before a key that was said is doubted."""
+
 # Probe-tone profiles of Krumhansl & Kessler (1982).
 _MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
 _MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
@@ -59,11 +64,17 @@ def _voices(track: Track) -> float:
     return len(track.notes) / len({round(note.start, 2) for note in track.notes})
 
 
-def key(notes: Sequence[Note]) -> Key:
-    """The key whose profile correlates best with how long each pitch class sounds; C major for silence."""
+def _weights(notes: Sequence[Note]) -> np.ndarray:
+    """How long each pitch class sounds."""
     weights = np.zeros(12)
     for note in notes:
         weights[note.pitch % 12] += note.end - note.start
+    return weights
+
+
+def key(notes: Sequence[Note]) -> Key:
+    """The key whose profile correlates best with how long each pitch class sounds; C major for silence."""
+    weights = _weights(notes)
     if weights.std() == 0:
         return Key(0)
     fits = {
@@ -72,6 +83,30 @@ def key(notes: Sequence[Note]) -> Key:
         for tonic in range(12)
     }
     return max(fits, key=lambda candidate: fits[candidate])
+
+
+def borne_out_key(said: Key, notes: Sequence[Note]) -> Key:
+    """The key that was said, unless clearly more of the notes lie in the scale of the key that they sound like."""
+    weights, heard = _weights(notes), key(notes)
+    gain = weights[list(heard.scale)].sum() - weights[list(said.scale)].sum()
+    return heard if gain > _IN_SCALE * weights.sum() else said
+
+
+def borne_out_chords(
+    said: Sequence[ChordSpan], notes: Sequence[Note], beats: Sequence[float], seconds: float
+) -> tuple[ChordSpan, ...]:
+    """The chords that were said, and guessed ones wherever the notes are others.  The spans follow each other up to the end."""
+    shares, lowest = _sounding(notes, [*(span.start for span in said), seconds])
+    guessed = chords(notes, beats, seconds)
+    spans: list[ChordSpan] = []
+    for span, share, silent in zip(said, shares, lowest < 0, strict=True):
+        tones = [] if span.chord is None else [*{*span.chord.pitch_classes, span.chord.bass} - {None}]
+        if span.chord is None or silent or share[tones].sum() >= _BORNE_OUT:
+            spans.append(span)
+            continue
+        inside = (replace(g, start=max(g.start, span.start), end=min(g.end, span.end)) for g in guessed)
+        spans += [g for g in inside if g.start < g.end]
+    return tuple(spans)
 
 
 def chords(notes: Sequence[Note], beats: Sequence[float], seconds: float) -> tuple[ChordSpan, ...]:

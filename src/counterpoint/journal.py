@@ -1,8 +1,10 @@
-"""A run's record: one JSON object a line, TensorBoard's files where that is installed, and a progress bar."""
+"""A run's record: one JSON object a line, TensorBoard's files where that is installed, and how far work has come."""
 
 import contextlib
 import json
 import math
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from counterpoint import types
 from counterpoint.files import renamed, writing
 
 
@@ -52,8 +55,8 @@ def _lines(path: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def bar(console: Console | None) -> Iterator[Callable[[int, float, float], None]]:
-    """A progress bar with the time left and the loss; without a console, nothing."""
+def bar(console: Console | None, step: int, total: float) -> Iterator[Callable[[int, float, float], None]]:
+    """A progress bar from `step` on, with the time left and the loss; without a console, nothing."""
     if console is None:
         yield lambda step, total, loss: None
         return
@@ -65,5 +68,32 @@ def bar(console: Console | None) -> Iterator[Callable[[int, float, float], None]
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, TextColumn("loss {task.fields[loss]}"), console=console, refresh_per_second=2) as progress:
-        task = progress.add_task("training", total=None, loss="-")
+        task = progress.add_task("training", completed=step, total=round(total), loss="-")
         yield lambda step, total, loss: progress.update(task, completed=step, total=round(total), loss=f"{loss:.4f}")
+
+
+@contextlib.contextmanager
+def progress(title: str, long: bool) -> Iterator[types.Progress | None]:
+    """A bar with the time that is left, on a terminal; elsewhere lines, where it takes long."""
+    if not sys.stderr.isatty():
+        yield _report(title) if long else None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as shown:
+        task = shown.add_task(title, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def _report(title: str) -> types.Progress:
+    """A line for every tenth of the work, and when half a minute has passed."""
+    told = [-1, time.monotonic()]  # tenths, and when
+
+    def show(done: int, total: int) -> None:
+        tenths, now = 10 * done // total, time.monotonic()
+        if tenths > told[0] or now - told[1] >= 30:
+            told[:] = tenths, now
+            sys.stderr.write(f"{title}: {done} of {total}\n")
+            sys.stderr.flush()
+
+    return show

@@ -2,13 +2,17 @@
 
 Beside the notes a file of ours holds, as text that any sequencer shows and keeps: style, mood and length, a marker for
 every chord ("chord: A:min7") and section ("section: verse"), the counted beats, and each player's role as its track's name.
+The pitches are there as a digest, too: where they have been transposed since, key and chords move with them, and where they
+have been changed otherwise, key and chords are believed as far as the notes bear them out.
 """
 
 import bisect
+import hashlib
+import re
 import statistics
 from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +101,7 @@ def _conductor_events(score: Score, grid: _Grid) -> list[Timed]:
         *((tick, mido.MetaMessage("set_tempo", tempo=tempo)) for tick, tempo in grid.tempi()),
         text("text", 0, f"style: {score.style}"),
         text("text", 0, f"seconds: {score.seconds!r}"),
+        text("text", 0, f"notes: {_fingerprint(_pitched(score, grid))}"),
     ]
     if score.mood is not None:
         events.append(text("text", 0, f"mood: {score.mood}"))
@@ -112,6 +117,17 @@ def _conductor_events(score: Score, grid: _Grid) -> list[Timed]:
             events.append(text("marker", span.start, f"chord: {harte_label(span.chord)}"))
         end = span.end
     return events
+
+
+def _pitched(score: Score, grid: _Grid) -> list[tuple[int, int]]:
+    return [(grid.tick(note.start), note.pitch) for track in score.tracks if track.role != "drums" for note in track.notes]
+
+
+def _fingerprint(notes: Iterable[tuple[int, int]]) -> str:
+    """The lowest pitch of (tick, pitch) pairs, and a digest of the others above it, which transposing leaves as it is."""
+    pitches = [pitch for _, pitch in sorted(notes)]
+    lowest = min(pitches, default=0)
+    return f"{lowest} {hashlib.sha256(bytes(pitch - lowest for pitch in pitches)).hexdigest()[:16]}"
 
 
 def _player_events(track: Track, channel: int, grid: _Grid) -> list[Timed]:
@@ -281,14 +297,14 @@ def _score(contents: _Contents, time: "_TempoMap", ticks_per_quarter: int) -> Sc
     downbeats = _counted(contents.texts, "downbeats", felt * contents.metre.beats, time, seconds)
     intervals = np.diff([time.at(i * felt) for i in range(len(beats) + 1)])
     pitched = [note for track in tracks if track.role != "drums" for note in track.notes]
-    chords = _chords(contents.texts, time, seconds) or guess.chords(pitched, beats, seconds)
+    key, chords = _harmony(contents, time, pitched, beats, seconds)
     sections = _spans(contents.texts, "section", time, seconds)
     return Score(
         seconds=seconds,
         style=said.get("style", UNKNOWN_STYLE),
         bpm=round(60 / statistics.median(intervals), 3),
         metre=contents.metre,
-        key=contents.key or guess.key(pitched),
+        key=key,
         beats=beats,
         downbeats=downbeats,
         chords=chords,
@@ -296,6 +312,29 @@ def _score(contents: _Contents, time: "_TempoMap", ticks_per_quarter: int) -> Sc
         sections=tuple(Section(start, end, name) for start, end, name in sections),
         mood=said.get("mood"),
     )
+
+
+def _harmony(
+    contents: _Contents, time: _TempoMap, notes: list[Note], beats: tuple[float, ...], seconds: float
+) -> tuple[Key, tuple[ChordSpan, ...]]:
+    """Key and chords as the file says them, moved with the notes, or else as far as the notes bear them out; or guessed."""
+    moved = _moved(contents)
+    key = contents.key and contents.key.transpose(moved or 0)
+    said = _chords(contents.texts, time, seconds)
+    chords = [replace(span, chord=span.chord and span.chord.transpose(moved or 0)) for span in said]
+    if moved != 0:
+        key = key and guess.borne_out_key(key, notes)
+        chords = chords and guess.borne_out_chords(chords, notes, beats, seconds)
+    return key or guess.key(notes), tuple(chords) or guess.chords(notes, beats, seconds)
+
+
+def _moved(contents: _Contents) -> int | None:
+    """Semitones by which the notes have been transposed since the file was written; None where they are others, or foreign."""
+    said = next((content for _, title, content in contents.texts if title == "notes"), "")
+    then, _, written = said.partition(" ")
+    notes = [(note[0], note[2]) for player in contents.players if player.channel != _DRUM_CHANNEL for note in player.notes]
+    now, _, found = _fingerprint(notes).partition(" ")
+    return int(now) - int(then) if found == written and re.fullmatch(r"\d{1,3}", then) else None
 
 
 def _positive(text: str | None) -> float | None:

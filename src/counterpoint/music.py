@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field, replace
 
 PITCH_CLASSES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+_FIFTHS = ("Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
+"""Note names a fifth apart; C, at place 0 of this line, is the seventh."""
 _LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 QUALITIES: dict[str, tuple[int, ...]] = {
@@ -103,14 +105,22 @@ class Chord:
         bass = "" if self.bass is None else f"/{_DEGREES[(self.bass - self.root) % 12]}"
         return f"{PITCH_CLASSES[self.root]}:{self.quality}{bass}"
 
+    def spelled(self, key: "Key") -> str:
+        """As `name`, with the sharps or flats of a key: "Db" in Ab major, "C#" in A major; the bass goes by the root."""
+        root = _near(self.root, key.centre)
+        bass = "" if self.bass is None else f"/{_note_name(_near(self.bass, root))}"
+        return _note_name(root) + _POPULAR.get(self.quality, self.quality) + bass
+
     def transpose(self, semitones: int) -> "Chord":
         bass = None if self.bass is None else (self.bass + semitones) % 12
         return Chord((self.root + semitones) % 12, self.quality, bass)
 
 
-def chord_name(chord: Chord | None) -> str:
-    """A chord as musicians write it, "N.C." where there is none."""
-    return NO_CHORD[0] if chord is None else chord.name
+def chord_name(chord: Chord | None, key: "Key | None" = None) -> str:
+    """A chord as musicians write it, in a key where one is given; "N.C." where there is none."""
+    if chord is None:
+        return NO_CHORD[0]
+    return chord.name if key is None else chord.spelled(key)
 
 
 def harte_label(chord: Chord | None) -> str:
@@ -120,6 +130,16 @@ def harte_label(chord: Chord | None) -> str:
 
 def _pitch_class(letter: str, accidentals: str) -> int:
     return (_LETTERS[letter] + accidentals.count("#") - accidentals.count("b")) % 12
+
+
+def _near(pitch_class: int, centre: int) -> int:
+    """The place of a note on the line of fifths, from five below to six above `centre` as far as names reach."""
+    lowest = max(-6, min(-1, centre - 5))
+    return lowest + (7 * pitch_class - lowest) % 12
+
+
+def _note_name(place: int) -> str:
+    return _FIFTHS[place + 6]
 
 
 def _bass(text: str, root: int, label: str) -> int:
@@ -150,6 +170,20 @@ class Key:
     @property
     def name(self) -> str:
         return f"{PITCH_CLASSES[self.tonic]} {self.mode}"
+
+    @property
+    def centre(self) -> int:
+        """The place on the line of fifths around which notes are spelled: a major key's is above its tonic, for its A7s."""
+        lowest = -5 if self.mode == "major" else -3
+        return lowest + (7 * self.tonic - lowest) % 12 + (self.mode == "major")
+
+    @property
+    def spelled(self) -> str:
+        """As `name`, in the spelling with fewer accidentals: "Db major", "G# minor"."""
+        return f"{_note_name(_near(self.tonic, self.centre))} {self.mode}"
+
+    def transpose(self, semitones: int) -> "Key":
+        return replace(self, tonic=(self.tonic + semitones) % 12)
 
     @property
     def scale(self) -> tuple[int, ...]:
@@ -243,7 +277,7 @@ class Score:
 
         return replace(
             self,
-            key=replace(self.key, tonic=(self.key.tonic + semitones) % 12),
+            key=self.key.transpose(semitones),
             chords=tuple(replace(s, chord=s.chord and s.chord.transpose(semitones)) for s in self.chords),
             tracks=tuple(moved(track) for track in self.tracks),
         )

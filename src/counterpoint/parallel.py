@@ -4,6 +4,8 @@
 """
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +39,10 @@ def place(device: str = "auto") -> Place:
         raise ValueError(f"The device {device!r} was asked for, but no GPU is at hand; use --device cpu.")
     if device == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    return Place(rank, world, torch.device(device))
+    try:
+        return Place(rank, world, torch.empty(0, device=device).device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
+        raise ValueError(f"There is no device {device!r} here; use cpu, or cuda where a GPU is at hand.") from error
 
 
 @contextmanager
@@ -49,6 +54,19 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Ctrl-C is not heard while the block runs, nor ever by the processes that it starts: theirs is the parent's to answer."""
+    if threading.current_thread() is not threading.main_thread():  # where nothing is interrupted anyway
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

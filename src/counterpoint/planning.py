@@ -9,11 +9,13 @@ from counterpoint.chart import parse_chart
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.reading import read, suggest
 from counterpoint.instruments import instrument
-from counterpoint.music import Brief, Score, Track, chord_name
+from counterpoint.music import UNKNOWN_STYLE, Brief, Score, Track, chord_name
 
 DEFAULT_SECONDS = 10.0
 _NAMED = 20
 """Unknown words that a message names."""
+_SAME_TEMPO = 0.05
+"""Tempi that differ by less than this share agree: "slow" means no exact number."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Plan:
 
     score: Score
     unknown: tuple[str, ...]
+    overridden: tuple[str, ...] = ()
+    """What of a plan that was given contradicts the words: "key C major"."""
 
 
 def make(text: str, seconds: float | None, seed: int, source: str = "auto") -> Plan:
@@ -37,18 +41,38 @@ def make(text: str, seconds: float | None, seed: int, source: str = "auto") -> P
     if not path.is_file():
         raise ValueError(f"There is no plan {path}; write one with `counterpoint plan`, or give auto or none.")
     if path.suffix.lower() == ".txt":
-        return Plan(compose(_merge(_read_chart(path), reading.brief), length, seed), reading.unknown)
-    score = midi.read(path)
-    return Plan(score if seconds is None else trim(score, seconds), reading.unknown)
+        score = compose(_merge(_read_chart(path), reading.brief), length, seed)
+    else:
+        score = midi.read(path)
+        score = score if seconds is None else trim(score, seconds)
+    return Plan(score, reading.unknown, _overridden(score, reading.brief))
+
+
+def _overridden(score: Score, words: Brief) -> tuple[str, ...]:
+    """Where a score is not what the words ask for, as what it is instead."""
+    style = words.style not in (None, score.style) and score.style != UNKNOWN_STYLE
+    tempo = words.bpm is not None and abs(score.bpm / words.bpm - 1) > _SAME_TEMPO
+    contradicted = {
+        f"style {score.style}": style,
+        f"key {score.key.spelled}": words.key not in (None, score.key),
+        f"tempo {score.bpm:.0f} bpm": tempo,
+        f"metre {score.metre.name}": words.metre not in (None, score.metre),
+    }
+    return tuple(told for told, differs in contradicted.items() if differs)
 
 
 def _read_chart(path: Path) -> Brief:
     try:
-        return parse_chart(path.read_text(encoding="utf-8-sig"))
+        brief = parse_chart(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not text; a chord chart is a text file such as `counterpoint plan --chart` writes."
         ) from error
+    if brief == Brief():
+        raise ValueError(
+            f"The chord chart {path} is empty; write a line such as key: C major in it, or bars: | C | Am | F | G |."
+        )
+    return brief
 
 
 def _merge(first: Brief, second: Brief) -> Brief:
@@ -78,11 +102,12 @@ def trim(score: Score, seconds: float) -> Score:
 
 
 def summary(score: Score) -> str:
-    """A score in one line: style, key, tempo, metre, players, chords."""
+    """A score in one line: style where it is known, key, tempo, metre, players, chords."""
+    style = "" if score.style == UNKNOWN_STYLE else f"{score.style} in "
     players = ", ".join(dict.fromkeys(instrument(track.role, track.program) for track in score.tracks))
-    labels = [chord_name(span.chord) for span in score.chords]
+    labels = [chord_name(span.chord, score.key) for span in score.chords]
     chords = " ".join(labels[:8]) + (" ..." if len(labels) > 8 else "")
-    return f"{score.style} in {score.key.name}, {score.bpm:.0f} bpm, {score.metre.name}; {players}; {chords}"
+    return f"{style}{score.key.spelled}, {score.bpm:.0f} bpm, {score.metre.name}; {players}; {chords}"
 
 
 def not_understood(words: Sequence[str]) -> str:

@@ -11,12 +11,13 @@ Where `codec` is a table, the codec itself is trained, on clips of audio, from i
 A run's folder is a checkpoint that can be loaded while it is still being trained; what only training needs lies in its train/.
 """
 
+import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pydantic import Field
@@ -112,19 +113,52 @@ class _Parts:
 
 def run_recipe(path: Path, changes: Sequence[str], out: Path, device: str = "auto", console: Console | None = None) -> Outcome:
     """Train the recipe at `path`, changed by `a.b=c`, into the folder `out`; the same call goes on where a run has stopped."""
-    content = settings.override(settings.read(path), changes)
+    recipe = _read(path, changes)
     place = parallel.place(device)
+    _refuse_another_kind(recipe, out)
     with parallel.together(place):
-        if isinstance(content.get("codec"), dict):
-            return _train_codec(settings.parse(CodecRecipe, content, str(path)), out, place, console)
-        return _train_system(settings.parse(Recipe, content, str(path)), out, place, console)
+        if isinstance(recipe, CodecRecipe):
+            return _train_codec(recipe, out, place, console)
+        return _train_system(recipe, out, place, console)
+
+
+def _read(path: Path, changes: Sequence[str]) -> Recipe | CodecRecipe:
+    """The recipe at `path`, changed.  Raises ValueError."""
+    content = settings.override(settings.read(path), changes)
+    kind = CodecRecipe if isinstance(content.get("codec"), dict) else Recipe
+    _refuse_short_names(kind, changes)
+    try:
+        return settings.parse(kind, content, str(path))
+    except ValueError as error:
+        hint = "" if str(error).endswith("?") else "; mend the recipe, or the changes to it."
+        raise ValueError(f"{str(error).rstrip('.') if hint else error}{hint}") from error
+
+
+def _refuse_short_names(kind: type[Recipe | CodecRecipe], changes: Sequence[str]) -> None:
+    """Raises ValueError where a change names no setting, but the end of a setting's full name, or nearly a full name."""
+    known = list(dict.fromkeys(_full_names(kind)))
+    for name in (change.partition("=")[0].strip() for change in changes):
+        ending = sorted((full for full in known if full.endswith(f".{name}")), key=lambda full: full.count("."))
+        near = ending or difflib.get_close_matches(name, known, n=1)
+        if name.partition(".")[0] not in kind.model_fields and near:
+            raise ValueError(f"There is no setting {name!r}; did you mean {' or '.join(near)}?")
+
+
+def _full_names(kind: Any, prefix: str = "") -> Iterator[str]:
+    """Settings from the outermost in, such as "train.steps", of a config or of those in a union."""
+    for part in get_args(kind):
+        yield from _full_names(part, prefix)
+    if isinstance(kind, type) and issubclass(kind, Config):
+        for name, setting in kind.model_fields.items():
+            yield prefix + name
+            yield from _full_names(setting.annotation, f"{prefix}{name}.")
 
 
 def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | None) -> Outcome:
+    _refuse_another_recipe(recipe, out)
     parts = build(recipe)
     if isinstance(parts.codec, Spectral):
         parallel.only_rank0(place, partial(_export_codec, parts.codec, out / "codec"))
-    _refuse_another_recipe(recipe, out)
     parallel.only_rank0(place, partial(_begin, recipe, out, parts.system, len(parts.train_data), console))
 
     def export(system: Trainable) -> None:
@@ -139,7 +173,7 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
 def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
     config, data = recipe.codec, recipe.data
     clips, held_out = (AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
-    parallel.only_rank0(place, partial(_fit_codec, recipe, out))
+    parallel.only_rank0(place, partial(_fit_codec, recipe, out, console))
     codec = checkpoint.load_codec(_codec_to_start_from(out) or out)
     if not isinstance(codec, Spectral) or codec.config != config:
         raise ValueError(f"{out} holds another codec than the recipe describes; train into another folder.")
@@ -155,12 +189,14 @@ def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console 
     return train(system, clips, held_out, recipe.optim, recipe.train, out / "train", place, samples, export, console)
 
 
-def _fit_codec(recipe: CodecRecipe, out: Path) -> None:
+def _fit_codec(recipe: CodecRecipe, out: Path, console: Console | None) -> None:
     """Fit the closed form, unless there is a codec to start from."""
     if _codec_to_start_from(out) is not None:
         return
     data, config = recipe.data, recipe.codec
     few = AudioDataset(data.folders, "train", data.fit_seconds, config.sample_rate, most=data.fit_clips)
+    if console is not None:
+        console.print(f"{recipe.name}: fitting on {len(few)} clips comes first; nothing is saved before.", soft_wrap=True)
     torch.manual_seed(recipe.train.seed)  # the decoder's initial weights
     codec = fit(few, config, recipe.train.seed)
     for folder in (out / START, out):
@@ -180,13 +216,20 @@ _MAY_CHANGE = {
 """Settings that a run may go on with another value of: they decide how long it trains and what is told of it."""
 
 
+def _refuse_another_kind(recipe: Recipe | CodecRecipe, out: Path) -> None:
+    """Raises ValueError where `out` holds another kind of model."""
+    kind = recipe.codec.kind if isinstance(recipe, CodecRecipe) else recipe.system.kind
+    if (out / checkpoint.CONFIG).is_file() and (found := checkpoint.read_manifest(out).kind) != kind:
+        raise ValueError(f"{out} holds a {found!r}, and this recipe trains a {kind!r}; train into another folder.")
+
+
 def _refuse_another_recipe(recipe: Recipe | CodecRecipe, out: Path) -> None:
     """Raises ValueError where the run in `out` was begun with other settings: going on with those would ignore these."""
     kept = out / "train" / "recipe.json"
     if not (out / "train" / "state.pt").is_file() or not kept.is_file():
         return
     before, now = (_flat(json.loads(text)) for text in (kept.read_text(encoding="utf-8"), settings.dump(recipe)))
-    for key in before.keys() & now.keys() - _MAY_CHANGE:
+    for key in sorted(before.keys() & now.keys() - _MAY_CHANGE):
         if before[key] != now[key]:
             raise ValueError(
                 f"The run in {out} was begun with {key} = {before[key]!r}, not {now[key]!r}; leave that, or train elsewhere."

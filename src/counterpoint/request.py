@@ -34,7 +34,7 @@ def check_text(text: object) -> str:
 
 def check_seconds(seconds: object) -> float:
     """A duration from MIN_SECONDS to MAX_SECONDS.  Raises ValueError."""
-    number = _number(seconds, "The duration", "seconds, for example 10")
+    number = _number(seconds, "The duration", "a number of seconds, for example 10")
     if not MIN_SECONDS <= number <= MAX_SECONDS:
         raise ValueError(f"The duration must lie between {MIN_SECONDS} and {MAX_SECONDS:.0f} seconds, not {number:g}.")
     return number
@@ -84,14 +84,14 @@ def _check_plan(plan: object) -> str:
     return text
 
 
-def _number(value: object, name: str, example: str) -> float:
+def _number(value: object, name: str, expected: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a number of {example}, not {value!r}.")
+        raise ValueError(f"{name} must be {expected}, not {value!r}.")
     return float(value)
 
 
 def _between(value: object, name: str, low: float, high: float) -> float:
-    number = _number(value, name, f"{low:g} to {high:g}")
+    number = _number(value, name, f"a number from {low:g} to {high:g}")
     if not low <= number <= high:
         raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {number:g}.")
     return number

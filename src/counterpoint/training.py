@@ -157,9 +157,10 @@ def train(
     valid = _valid_batches(valid_data, config, place)
     journal = Journal(out if place.first else None, run.step)
     batches = loader.batches(run.step * config.accumulate)
-    with contextlib.closing(batches), _interruptible() as stop, bar(console if place.first else None) as show:
+    over = _over(run, config, place)
+    shown = bar(console if place.first and not over else None, run.step, _total(run, config))
+    with contextlib.closing(batches), _interruptible() as stop, shown as show:
         clock = time.monotonic() - run.seconds
-        over = _over(run, config, place)
         while not over:
             record = _step(run, batches, config, place)
             run.seconds = time.monotonic() - clock
@@ -179,9 +180,6 @@ def train(
                 parallel.only_rank0(place, partial(_sample, run, samples, out))
             if interrupted:
                 break
-    if console is not None and place.first:
-        ending = "Finished" if over else "Interrupted; the same command goes on from here"
-        console.print(f"{ending}: step {run.step}, {run.seconds / 60:.1f} minutes of training, in {out}.")
     return Outcome(run.step, run.seconds / 60, done=over)
 
 
@@ -342,16 +340,19 @@ def save(run: Run, out: Path, export: Export) -> None:
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
+_UNFIT = (RuntimeError, LookupError, ValueError, TypeError, AttributeError)  # torch's words for what it cannot use
+
+
 def restore(run: Run, path: Path, place: Place) -> None:
     """Go on from a saved state.  Raises ValueError when it cannot be read or belongs to another model."""
     try:
         state = torch.load(path, map_location=place.device, weights_only=True)
+    except (*_UNFIT, OSError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is damaged or unreadable; bring back a copy of it, or delete it to start anew.") from error
+    try:
         run.load_state_dict(state)
-    except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"{path} does not fit this model or is damaged ({reason}); train into another folder, or delete it to start anew."
-        ) from error
+    except (*_UNFIT, AssertionError) as error:
+        raise ValueError(f"{path} belongs to another model; train into another folder, or delete it to start anew.") from error
 
 
 def _numbers(run: Run, record: Record, config: TrainConfig, place: Place) -> dict[str, float]:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from counterpoint import audio as sound
 from counterpoint.data.base import Item, spread
-from counterpoint.data.folder import Row, read_folder
+from counterpoint.data.folder import Row, no_clips, read_folder
 
 
 def rows_of(folder: Path, split: str) -> list[Row]:
@@ -16,8 +16,7 @@ def rows_of(folder: Path, split: str) -> list[Row]:
     rows = read_folder(folder)
     chosen = [row for row in rows if row.split == split]
     if not chosen:
-        known = ", ".join(sorted({row.split for row in rows})) or "none at all"
-        raise ValueError(f"{folder} has no clips of the split {split!r}; its splits are: {known}.")
+        raise no_clips(folder, split, (row.split for row in rows))
     return chosen
 
 

@@ -5,7 +5,7 @@ The layout is Hugging Face's AudioFolder: each line of metadata.jsonl is a JSON 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,15 @@ def split_of(clip_id: str) -> str:
     """The split that a clip belongs to for ever, by hash of its id: 96 % train, 2 % valid, 2 % test."""
     number = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big") % 10_000 / 100
     return next((split for split, percent in _PERCENT.items() if number < percent), "train")
+
+
+def no_clips(folder: Path, split: str, there: Iterable[str]) -> ValueError:
+    """The error that a folder has clips of the splits that are `there`, but none of the split that is needed."""
+    known = ", ".join(sorted(set(there))) or "none at all"
+    return ValueError(
+        f"{folder} has no clips of the split {split!r}; its splits are: {known}; 2 % of clips are valid and 2 % test, so "
+        f"compose at least 0.2 hours, gather 100 clips, or give each clip a split in {METADATA}."
+    )
 
 
 def read_folder(path: Path) -> list[Row]:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.data.base import Item, spread
+from counterpoint.data.folder import no_clips
 from counterpoint.types import Roll, Spec, View
 
 
@@ -64,8 +65,7 @@ class LatentDataset:
         rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
         self.rows: list[tuple[int, dict[str, Any]]] = [(i, row) for i, row in enumerate(rows) if row["split"] == split]
         if not self.rows:
-            known = ", ".join(sorted({row["split"] for row in rows}))
-            raise ValueError(f"{folder} has no clips of the split {split!r}; its splits are: {known}.")
+            raise no_clips(folder, split, (row["split"] for row in rows))
         if view == "tokens" and not self.info.spec.levels:
             raise ValueError(f"{folder} was made by a codec without tokens; use the view 'continuous'.")
         self.crop_frames = crop_frames

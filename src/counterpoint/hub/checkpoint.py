@@ -196,13 +196,13 @@ def load(source: str | Path) -> Checkpoint:
     """A system and its codec, in evaluation mode on the CPU.  Raises ValueError: what is wrong with which file, what to do."""
     folder = locate(source)
     manifest = read_manifest(folder)
+    if manifest.kind in CODECS:
+        raise ValueError(f"{str(source)!r} is a codec, which does not generate; name a generator such as jasco-tiny.")
     if manifest.kind not in SYSTEMS:
-        raise ValueError(
-            f"{folder / CONFIG} holds a {manifest.kind!r}, which does not generate; known here: {_names(SYSTEMS)}."
-        )
+        raise ValueError(f"{folder / CONFIG} holds a {manifest.kind!r}, which is unknown; known here: {_names(SYSTEMS)}.")
     if manifest.codec is None or manifest.spec is None:
         raise ValueError(f"{folder / CONFIG} does not name its codec and the spec of its frames; save the model again.")
-    codec = load_codec(folder / "codec" if manifest.codec == "codec" else manifest.codec, download=False)
+    codec = _codec_of(folder, manifest.codec)
     spec = _spec(manifest.spec, folder)
     if spec.levels > codec.spec.levels or replace(spec, levels=codec.spec.levels) != codec.spec:  # it may leave levels out
         raise ValueError(
@@ -219,12 +219,21 @@ def load_codec(source: str | Path, download: bool = True) -> Codec:
     folder = locate(source, download)
     manifest = read_manifest(folder)
     if manifest.kind in SYSTEMS and manifest.codec is not None:
-        return load_codec(folder / "codec" if manifest.codec == "codec" else manifest.codec, download=False)
+        return _codec_of(folder, manifest.codec)
     if manifest.kind not in CODECS:
         raise ValueError(f"{folder / CONFIG} holds a {manifest.kind!r}, which is no codec; known here: {_names(CODECS)}.")
     codec = settings.parse(CODECS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
     _fill(codec, folder, manifest)
     return codec
+
+
+def _codec_of(folder: Path, codec: str) -> Codec:
+    """The codec that a system's manifest names: a shipped one, or the subfolder "codec"."""
+    if codec != "codec":
+        return load_codec(codec, download=False)
+    if not (folder / "codec" / CONFIG).is_file():
+        raise ValueError(f"{folder} lacks its folder codec/ (or its {CONFIG}); fetch or save the checkpoint again.")
+    return load_codec(folder / "codec", download=False)
 
 
 def _names(registry: Mapping[str, Any]) -> str:

@@ -9,11 +9,8 @@
 Clip i depends on the corpus' seed and i alone: same bytes whatever the number of workers, and whatever was there before.
 """
 
-import contextlib
 import json
 import multiprocessing
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -34,7 +31,7 @@ from counterpoint.data.folder import METADATA, split_of
 from counterpoint.files import write_text
 from counterpoint.instruments import instrument
 from counterpoint.music import Brief, Score
-from counterpoint.parallel import one_thread
+from counterpoint.parallel import one_thread, without_interrupts
 from counterpoint.types import Progress
 
 SETTINGS = "corpus.json"
@@ -161,7 +158,7 @@ def _make_all(out: Path, corpus: Corpus, soundfont: Path | None, missing: list[i
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(1, len(chunks))), spawn, _start_worker, (out, corpus, soundfont)) as pool:
         try:
-            with _without_interrupts():  # Ctrl-C is the parent's: workers, which inherit this, finish their chunk
+            with without_interrupts():  # the workers, which inherit this, finish their chunk
                 futures = [pool.submit(_work, chunk) for chunk in chunks]
             for future in as_completed(futures):
                 yield future.result()
@@ -169,18 +166,6 @@ def _make_all(out: Path, corpus: Corpus, soundfont: Path | None, missing: list[i
             raise ValueError("A worker was ended from outside (out of memory?); call again with fewer workers.") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # where nothing is interrupted anyway
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 class _Renderer:
