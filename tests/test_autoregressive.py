@@ -135,6 +135,8 @@ def test_noise_disturbs_a_share_of_the_history_alone():
     hit = (system._disturb(layout, real, rng.generators(range(200))) != 0).float()
     assert hit[..., :4].max() == 0
     assert hit[..., 4:].mean().item() == pytest.approx(0.3 * 15 / 16, abs=0.04)
+    shorter = system._disturb(layout[..., :20], real[..., :20], rng.generators(range(200))) != 0
+    assert torch.equal(shorter.float(), hit[..., :20])  # padding changes no draw
 
 
 @pytest.mark.parametrize(
@@ -142,6 +144,7 @@ def test_noise_disturbs_a_share_of_the_history_alone():
     [
         ({"delays": (0, 1, 2, 3, 4)}, "1 to 4 levels"),
         ({"delays": ()}, "1 to 4 levels"),
+        ({"backbone": TransformerConfig(width=16, heads=2, depth=1, time="none", causal=True, context=False)}, "context"),
         ({"delays": (-1,)}, "delay >= 0"),
         ({"backbone": TransformerConfig(width=16, heads=2, depth=1, time="none")}, "causal = true"),
     ],

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint import planning
+from counterpoint import midi, planning
 from counterpoint.chart import parse_chart, print_chart
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.styles import STYLES
@@ -176,3 +176,16 @@ def test_a_composed_chart_keeps_the_chords() -> None:
 def test_errors_name_the_line_and_the_remedy(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_chart(text)
+
+
+def test_what_a_plan_overrides_of_the_words_is_told(tmp_path) -> None:
+    score = compose(Brief(style="waltz", mood="happy", bpm=150.0, key=Key.parse("C major")), 8.0, 1)
+    midi.write(score, tmp_path / "plan.mid")
+
+    def overridden(words: str) -> set[str]:
+        return {told.split()[0] for told in planning.make(words, None, 0, str(tmp_path / "plan.mid")).overridden}
+
+    assert overridden("a waltz") == set() and overridden("a happy waltz in C major, 150 bpm") == set()
+    assert overridden("sad techno in A minor at 90 bpm") >= {"style", "mood", "key", "tempo"}
+    assert "players" in overridden("waltz with tuba and trumpet") and "players" in overridden("waltz without bass")
+    assert "its" in overridden("waltz, chords C#m7 F#7 Bmaj7")

@@ -71,7 +71,7 @@ class Take:
 
 
 TAGGED = ("prompt", "seed", "model", "weights", "version", "seconds", "plan", "sampling")
-"""What of a record is written into an audio file's comment: enough to make the same music again."""
+"""What of a record is written into an audio file's comment: enough, with a MIDI plan beside it, to make the music again."""
 
 
 def load(name: str | Path = "jasco-tiny", device: str = "cpu") -> "Model":

@@ -57,8 +57,21 @@ def _overridden(score: Score, words: Brief) -> tuple[str, ...]:
         f"key {score.key.spelled}": words.key not in (None, score.key),
         f"tempo {score.bpm:.0f} bpm": tempo,
         f"metre {score.metre.name}": words.metre not in (None, score.metre),
+        f"mood {score.mood}": bool(score.mood) and words.mood not in (None, score.mood),
+        f"players {_players(score)}": _other_players(score, words),
+        "its own chords": not set(words.chords) <= {span.chord for span in score.chords},
     }
     return tuple(told for told, differs in contradicted.items() if differs)
+
+
+def _players(score: Score) -> str:
+    return ", ".join(dict.fromkeys(instrument(track.role, track.program) for track in score.tracks))
+
+
+def _other_players(score: Score, words: Brief) -> bool:
+    """Whether someone plays who was not to, or not the instrument that was asked for."""
+    programs = {track.role: track.program for track in score.tracks}
+    return bool(words.without & programs.keys()) or any(programs.get(r) != p for r, p in words.instruments.items())
 
 
 def _read_chart(path: Path) -> Brief:
@@ -104,10 +117,9 @@ def trim(score: Score, seconds: float) -> Score:
 def summary(score: Score) -> str:
     """A score in one line: style where it is known, key, tempo, metre, players, chords."""
     style = "" if score.style == UNKNOWN_STYLE else f"{score.style} in "
-    players = ", ".join(dict.fromkeys(instrument(track.role, track.program) for track in score.tracks))
     labels = [chord_name(span.chord, score.key) for span in score.chords]
     chords = " ".join(labels[:8]) + (" ..." if len(labels) > 8 else "")
-    return f"{style}{score.key.spelled}, {score.bpm:.0f} bpm, {score.metre.name}; {players}; {chords}"
+    return f"{style}{score.key.spelled}, {score.bpm:.0f} bpm, {score.metre.name}; {_players(score)}; {chords}"
 
 
 def not_understood(words: Sequence[str]) -> str:

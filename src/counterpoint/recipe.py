@@ -31,7 +31,7 @@ from counterpoint.codecs.spectral import Spectral, SpectralConfig
 from counterpoint.conditioners.words import learn_vocabulary
 from counterpoint.config import Config
 from counterpoint.data.clips import AudioDataset
-from counterpoint.data.latents import LatentDataset
+from counterpoint.data.latents import CacheInfo, LatentDataset
 from counterpoint.data.loader import collate
 from counterpoint.encoding import digest
 from counterpoint.files import renamed, writing
@@ -230,7 +230,7 @@ def _refuse_another_recipe(recipe: Recipe | CodecRecipe, out: Path) -> None:
         return
     before, now = (_flat(json.loads(text)) for text in (kept.read_text(encoding="utf-8"), settings.dump(recipe)))
     for key in sorted(before.keys() & now.keys() - _MAY_CHANGE):
-        if before[key] != now[key]:
+        if before[key] != now[key] and not key.startswith("system.sampling."):
             raise ValueError(
                 f"The run in {out} was begun with {key} = {before[key]!r}, not {now[key]!r}; leave that, or train elsewhere."
             )
@@ -272,6 +272,8 @@ def build(recipe: Recipe) -> _Parts:
         config = config.model_copy(update={"words": words})
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
+    if system.view == "tokens":
+        _check_tokens(recipe, codec, info)
     if isinstance(system, Jasco):
         mean, std = clips.statistics()
         raw = codec.scale if isinstance(codec, Spectral) else torch.ones_like(std)  # before the codec's own whitening
@@ -279,6 +281,16 @@ def build(recipe: Recipe) -> _Parts:
     frames = info.spec.frames(data.crop_seconds)
     train_data, valid_data = (LatentDataset(data.folder, split, frames, system.view) for split in ("train", "valid"))
     return _Parts(config, system, codec, train_data, valid_data)
+
+
+def _check_tokens(recipe: Recipe, codec: Codec, info: CacheInfo) -> None:
+    """Raises ValueError for tokens of other codebooks, and for a setting that tokens have no use for."""
+    if digest(codec.token_state()) != info.codebooks:
+        raise ValueError(
+            f"The tokens in {recipe.data.folder} are of other codebooks than those of {recipe.codec!r} now; encode again."
+        )
+    if "weight_power" in recipe.data.model_fields_set and recipe.data.weight_power != 1.0:
+        raise ValueError("data.weight_power weighs channels of continuous frames, and this system learns tokens; leave it out.")
 
 
 def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path) -> None:

@@ -85,6 +85,8 @@ class Musicgen(System):
         super().__init__(spec)
         if not config.backbone.causal or config.backbone.time != "none":
             raise ValueError('musicgen makes one frame after another: its backbone needs causal = true and time = "none".')
+        if not config.backbone.context:
+            raise ValueError("musicgen attends to words: its backbone needs context = true.")
         if not 0 < len(config.delays) <= spec.levels or min(config.delays) < 0:
             raise ValueError(f"delays {config.delays} must name a delay >= 0 for each of 1 to {spec.levels} levels.")
         self.config = config
@@ -176,6 +178,7 @@ class Musicgen(System):
         if self.config.noise == 0:
             return layout
         share = self.config.noise * rng.rand((1, 1), gens)
-        hit = rng.rand(layout.shape[1:], gens) < share
-        chance = (rng.rand(layout.shape[1:], gens) * self.spec.bins).long()
-        return torch.where(hit.to(real.device) & real, chance.to(layout), layout)
+        # Drawn step by step, so that an item's draws do not depend on how far the batch is padded.
+        hit, which = rearrange(rng.rand((layout.shape[-1], layout.shape[1], 2), gens), "b s k two -> two b k s")
+        chance = (which * self.spec.bins).long()
+        return torch.where((hit < share).to(real.device) & real, chance.to(layout), layout)
