@@ -189,3 +189,12 @@ def test_what_a_plan_overrides_of_the_words_is_told(tmp_path) -> None:
     assert overridden("sad techno in A minor at 90 bpm") >= {"style", "mood", "key", "tempo"}
     assert "players" in overridden("waltz with tuba and trumpet") and "players" in overridden("waltz without bass")
     assert "its" in overridden("waltz, chords C#m7 F#7 Bmaj7")
+
+
+def test_what_is_no_chart_is_told_in_one_short_sentence(tmp_path) -> None:
+    (tmp_path / "zeros.txt").write_bytes(bytes(200_000))
+    (tmp_path / "long.txt").write_text("x" * 50_000)
+    for name, message in (("zeros.txt", "too long for a chord chart"), ("long.txt", "Line 1")):
+        with pytest.raises(ValueError, match=message) as error:
+            planning.make("a waltz", 4.0, 0, str(tmp_path / name))
+        assert len(str(error.value)) < 400

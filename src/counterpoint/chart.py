@@ -91,7 +91,9 @@ def parse_chart(text: str) -> Brief:
         name = name.strip().lower()
         if not colon or name not in _HEADER:
             names = ", ".join(_HEADER)
-            raise ValueError(f"Line {number}, {line!r}: write one of {names} and a colon, or bars such as | Am7 | Dm7 G7 |.")
+            raise ValueError(
+                f"Line {number}, {line[:60]!r}: write one of {names} and a colon, or bars such as | Am7 | Dm7 G7 |."
+            )
         if name in head:
             raise ValueError(f"Line {number}: {name} is given twice; leave one of the two lines.")
         _at(number, _HEADER[name], value.strip())

@@ -160,7 +160,7 @@ class Model:
             "version": counterpoint.__version__,
             "seconds": seconds,
             "plan": "none" if score is None else print_chart(score),
-            "summary": "no plan" if score is None else planning.summary(score),
+            "summary": "none" if score is None else planning.summary(score),
             "note": "" if plan is None else _disagreement(length, seconds, plan.overridden),
             "unknown": list(unheard(asked.text, self.checkpoint.config.words) if plan is None else plan.unknown),
             "sampling": sampling.model_dump(),

@@ -12,6 +12,7 @@ from counterpoint.instruments import instrument
 from counterpoint.music import UNKNOWN_STYLE, Brief, Score, Track, chord_name
 
 DEFAULT_SECONDS = 10.0
+_LONGEST_CHART = 100_000  # bytes
 _NAMED = 20
 """Unknown words that a message names."""
 _SAME_TEMPO = 0.05
@@ -75,6 +76,8 @@ def _other_players(score: Score, words: Brief) -> bool:
 
 
 def _read_chart(path: Path) -> Brief:
+    if path.stat().st_size > _LONGEST_CHART:
+        raise ValueError(f"{path} is too long for a chord chart; give a text file such as `counterpoint plan --chart` writes.")
     try:
         brief = parse_chart(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
