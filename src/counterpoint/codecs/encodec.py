@@ -1,0 +1,142 @@
+"""EnCodec (Defossez et al. 2022): SEANet, a residual quantiser between its halves; in MusicGen's 32 kHz variant by default.
+
+Continuous frames are the encoder's output before the quantiser, shifted and scaled by two numbers (paper "Auto-Regressive vs
+Flow-Matching", section 4 and appendix E.2), which are 0 and 1 until someone measures them.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from counterpoint.codecs.base import Codec, samples_to_decode
+from counterpoint.config import Config
+from counterpoint.nn.quantize import ResidualQuantizer
+from counterpoint.nn.seanet import Decoder, Encoder, Pad, Units
+from counterpoint.types import Spec
+
+_MARGIN = 6
+"""Frames on either side of a chunk that its samples can hear of, and more."""
+
+
+class EncodecConfig(Config):
+    """Settings of EnCodec; the defaults are those of the 32 kHz music codec at 50 frames a second."""
+
+    kind: Literal["encodec"] = "encodec"
+    sample_rate: int = Field(default=32000, ge=1)
+    channels: int = Field(default=1, ge=1)
+    dim: int = Field(default=128, ge=1)
+    """Channels of a frame."""
+    filters: int = Field(default=64, ge=1)
+    """Channels at the audio's rate; each stride doubles them."""
+    ratios: tuple[int, ...] = (8, 5, 4, 4)
+    """The decoder's strides, from frames to samples; the encoder has them in reverse."""
+    kernel: int = Field(default=7, ge=1)
+    last_kernel: int = Field(default=7, ge=1)
+    residual_kernel: int = Field(default=3, ge=1)
+    residuals: int = Field(default=1, ge=0)
+    dilation: int = Field(default=2, ge=1)
+    compress: int = Field(default=2, ge=1)
+    shortcut: bool = False
+    """Whether residual units have a 1 x 1 convolution beside them."""
+    lstm: int = Field(default=2, ge=0)
+    causal: bool = False
+    pad: Pad = "constant"
+    levels: int = Field(default=4, ge=1)
+    bins: int = Field(default=2048, ge=2)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "EncodecConfig":
+        if not self.ratios or min(self.ratios) < 1:
+            raise ValueError(f"ratios {self.ratios} must be strides of at least 1; name one for each stage.")
+        if self.sample_rate % math.prod(self.ratios):
+            raise ValueError(
+                f"a second of {self.sample_rate} samples is no whole number of frames of {math.prod(self.ratios)}."
+            )
+        if self.filters % self.compress:
+            raise ValueError(f"filters {self.filters} must be a multiple of compress {self.compress}.")
+        return self
+
+    @staticmethod
+    def tiny() -> "EncodecConfig":
+        """Small enough for tests."""
+        return EncodecConfig(sample_rate=8000, dim=8, filters=4, ratios=(5, 4, 2), lstm=1, levels=3, bins=16)
+
+    def build(self) -> "Encodec":
+        return Encodec(self)
+
+
+class Encodec(Codec):
+    """See the module's docstring."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: EncodecConfig):
+        super().__init__()
+        self.config = config
+        self.sample_rate, self.channels = config.sample_rate, config.channels
+        rate = config.sample_rate / math.prod(config.ratios)
+        self.spec = Spec(rate=rate, dim=config.dim, levels=config.levels, bins=config.bins)
+        shared = (
+            "kernel",
+            "last_kernel",
+            "residual_kernel",
+            "residuals",
+            "dilation",
+            "compress",
+            "shortcut",
+            "lstm",
+            "causal",
+            "pad",
+        )
+        units = Units(**{name: getattr(config, name) for name in shared})
+        sizes = (config.ratios, config.channels, config.dim, config.filters)
+        self.encoder, self.decoder = Encoder(*sizes, units), Decoder(*sizes, units)
+        self.quantizer = ResidualQuantizer(config.levels, config.bins, config.dim)
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+
+    def encode(self, audio: Float[Tensor, "b c n"], chunk_frames: int = 500) -> Float[Tensor, "b t d"]:
+        """`chunk_frames` at a time where the samples are many, so that memory grows with the frames alone."""
+        self._check(audio)
+        hop, parts = self.hop, []
+        for start in range(0, self.num_frames(audio.shape[-1]), chunk_frames):
+            first = max(0, start - _MARGIN)
+            part = self.encoder.near(audio[..., first * hop : (start + chunk_frames + _MARGIN) * hop])
+            parts.append(part[..., start - first : start - first + chunk_frames])
+        latents = self.encoder.far(torch.cat(parts, dim=-1))
+        return (rearrange(latents, "b d t -> b t d") - self.mean) / self.std
+
+    def decode(
+        self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int = 500
+    ) -> Float[Tensor, "b c n"]:
+        """`chunk_frames` at a time where the samples are many, so that memory grows with the frames and the audio alone."""
+        samples = samples_to_decode(samples, frames.shape[1] * self.hop)
+        x = self.decoder.far(rearrange(frames * self.std + self.mean, "b t d -> b d t"))
+        hop, parts = self.hop, []
+        for start in range(0, self.num_frames(samples), chunk_frames):
+            first = max(0, start - _MARGIN)
+            part = self.decoder.near(x[..., first : start + chunk_frames + _MARGIN])
+            parts.append(part[..., (start - first) * hop : (start - first + chunk_frames) * hop])
+        return torch.cat(parts, dim=-1)[..., :samples]
+
+    def _check(self, audio: Tensor) -> None:
+        if audio.ndim != 3 or audio.shape[1] != self.channels or audio.shape[2] == 0:
+            raise ValueError(f"The codec wants (batch, {self.channels}, samples), not {tuple(audio.shape)}; mix its channels.")
+
+    def to_tokens(self, frames: Float[Tensor, "b t d"], levels: int | None = None) -> Int[Tensor, "b k t"]:
+        return self.quantizer.encode(frames * self.std + self.mean, levels)
+
+    def from_tokens(self, tokens: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
+        return (self.quantizer.decode(tokens) - self.mean) / self.std
+
+    def frame_state(self) -> dict[str, Tensor]:
+        return {**self.encoder.state_dict(prefix="encoder."), "mean": self.mean, "std": self.std}
+
+    def token_state(self) -> dict[str, Tensor]:
+        return self.quantizer.state_dict()
