@@ -111,7 +111,7 @@ def frames_of(
     if name == "plan":
         values["score"] = [clip.score for clip in part]
     made = model.system.generate(canvas, values, list(seeds), sampling)
-    return made if view == "continuous" else codec.from_tokens(made)
+    return codec.as_frames(made, view)
 
 
 def judge_clip(made: np.ndarray, real: np.ndarray, rate: int, own: Score, other: Score) -> Judged:

@@ -20,7 +20,7 @@ from counterpoint import annotation, cli, generation
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.conditioners.score import paint
 from counterpoint.encoding import encode
-from counterpoint.hub import checkpoint
+from counterpoint.hub import anatomy, checkpoint
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
 from counterpoint.recipe import run_recipe
 
@@ -93,6 +93,7 @@ def test_autoregression_is_trained_and_generates_by_the_same_doors(recipe, tmp_p
     assert take.audio.shape == (1, 8000)
     longer = model.generate("slow piano", seconds=12, seed=3, plan="none")  # two windows, the second continues the first
     assert longer.audio.shape == (1, 96000)
+    assert "musicgen" in anatomy.describe(tmp_path / "out") and "delays" in anatomy.describe(tmp_path / "out")
     with pytest.raises(ValueError, match="not sampled by steps; it knows temperature"):
         model.generate("slow piano", seconds=1, steps=4)
 

@@ -144,8 +144,7 @@ class Model:
         samples = round(seconds * self.codec.sample_rate)
         filled = self._fill(asked.text, score, self.codec.num_frames(samples), seed, sampling, progress)
         played = perf_counter()
-        frames = filled if self.system.view == "continuous" else self.codec.from_tokens(filled)
-        audio = self.codec.decode(frames, samples)[0].float().cpu()  # c n
+        audio = self.codec.decode(self.codec.as_frames(filled, self.system.view), samples)[0].float().cpu()  # c n
         if not torch.isfinite(audio).all():
             raise ValueError(
                 f"{self.checkpoint.name} made numbers that are no sound; lower the guidance, or check the checkpoint."

@@ -306,7 +306,7 @@ def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path
     blank = Canvas.blank(len(seeds), batch.mask.shape[1], system.spec, system.view)
     canvas = Canvas(blank.frames.to(device), blank.given.to(device))
     made = system.generate(canvas, batch.values, seeds).cpu()
-    for i, audio in enumerate(parts.codec.decode(made if system.view == "continuous" else parts.codec.from_tokens(made))):
+    for i, audio in enumerate(parts.codec.decode(parts.codec.as_frames(made, system.view))):
         sound.write(folder / f"{i}.wav", audio, parts.codec.sample_rate)
         text = batch.values["text"][i] or ""
         (folder / f"{i}.txt").write_text(f"{text}\n", encoding="utf-8")

@@ -6,7 +6,7 @@ import math
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from counterpoint.types import Spec
+from counterpoint.types import Spec, View
 
 
 class Codec(nn.Module, abc.ABC):
@@ -44,6 +44,10 @@ class Codec(nn.Module, abc.ABC):
     @abc.abstractmethod
     def from_tokens(self, tokens: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
         """Frames from the tokens of any number of leading codebooks."""
+
+    def as_frames(self, made: Tensor, view: View) -> Float[Tensor, "b t d"]:
+        """Frames of what a system has made, in whichever view."""
+        return made if view == "continuous" else self.from_tokens(made)
 
     @abc.abstractmethod
     def frame_state(self) -> dict[str, Tensor]:

@@ -45,11 +45,13 @@ def _settings(content: Mapping[str, Any], path: str = "") -> list[str]:
 
 
 def _play(loaded: Checkpoint) -> Tensor:
-    """One step of one second, told a word."""
-    spec = loaded.codec.spec
-    canvas = Canvas.blank(1, spec.frames(SECONDS), spec)
-    sampling = loaded.config.sampling.model_copy(update={"steps": 1, "guidance": {"all": 1.0}})
-    return loaded.codec.decode(loaded.system.generate(canvas, {"text": ["piano"]}, [0], sampling))
+    """One second in as few steps as can be, told a word."""
+    system, sampling = loaded.system, loaded.config.sampling
+    known, fewest = type(sampling).model_fields, {"steps": 1, "guidance": {"all": 1.0}}
+    few = sampling.model_copy(update={name: value for name, value in fewest.items() if name in known})
+    canvas = Canvas.blank(1, system.spec.frames(SECONDS), system.spec, system.view)
+    made = system.generate(canvas, {"text": ["piano"]}, [0], few)
+    return loaded.codec.decode(loaded.codec.as_frames(made, system.view))
 
 
 def _watch(roots: dict[str, nn.Module], play: Any) -> list[str]:

@@ -23,9 +23,11 @@ from torch import Tensor, nn
 
 from counterpoint import config as settings
 from counterpoint.codecs.base import Codec
+from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.config import Config
 from counterpoint.files import renamed
+from counterpoint.hub import encodec_layout
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
@@ -35,7 +37,8 @@ SystemConfig = JascoConfig | MusicgenConfig
 SYSTEMS: dict[str, type[SystemConfig]] = {"jasco": JascoConfig, "musicgen": MusicgenConfig}
 """Every kind of system that a checkpoint can hold, with the config that builds it."""
 
-CODECS = {"spectral": SpectralConfig}
+CodecConfig = SpectralConfig | EncodecConfig
+CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": EncodecConfig}
 """Every kind of codec that a checkpoint can hold, with the config that builds it."""
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -109,7 +112,7 @@ def system_manifest(
     )
 
 
-def codec_manifest(config: SpectralConfig, codec: Codec, version: str = "1") -> Manifest:
+def codec_manifest(config: CodecConfig, codec: Codec, version: str = "1") -> Manifest:
     """The manifest of a codec."""
     capability = Capability(sample_rate=codec.sample_rate, channels=codec.channels)
     return Manifest(kind=config.kind, config=config.model_dump(mode="json"), capability=capability, version=version)
@@ -215,8 +218,12 @@ def load(source: str | Path) -> Checkpoint:
 
 
 def load_codec(source: str | Path, download: bool = True) -> Codec:
-    """A codec alone, in evaluation mode on the CPU; `source` as for `locate`.  A system's folder gives that system's codec."""
+    """A codec alone, in evaluation mode on the CPU; `source` as for `locate`.  A system's folder gives that system's codec,
+    and a folder that transformers wrote an EnCodec.
+    """
     folder = locate(source, download)
+    if encodec_layout.written_by_transformers(folder):
+        return encodec_layout.read(folder)
     manifest = read_manifest(folder)
     if manifest.kind in SYSTEMS and manifest.codec is not None:
         return _codec_of(folder, manifest.codec)

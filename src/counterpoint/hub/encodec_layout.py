@@ -32,6 +32,15 @@ NAMES = {
 """Their settings that are ours under another name."""
 
 
+def written_by_transformers(folder: Path) -> bool:
+    """Whether the folder's config.json is that of transformers' EncodecModel."""
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("model_type") == "encodec"
+
+
 def settings(content: Mapping[str, Any]) -> EncodecConfig:
     """Our settings from theirs.  Raises ValueError for what is not built here, and for what is missing: nothing is assumed."""
     missing = [name for name in (*NAMES, "target_bandwidths") if name not in content]

@@ -4,8 +4,8 @@ Each has two parts: what runs at the audio's rate and sees only a few frames aro
 what runs at the frames' rate and remembers everything before (the LSTM).
 """
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
@@ -32,7 +32,8 @@ class Convolution(nn.Module):
     ):
         super().__init__()
         self.conv = weight_norm(nn.Conv1d(inputs, outputs, kernel, stride, dilation=dilation))
-        self.stride, self.pad = stride, pad
+        self.stride = stride
+        self.pad: Pad = pad
         missing = (kernel - 1) * dilation + 1 - stride
         self.left = missing if causal else missing - missing // 2
         self.right = missing - self.left
@@ -144,25 +145,20 @@ class Decoder(nn.Module):
         return _through(self.layers[self.turn :], x)
 
 
+@dataclass(frozen=True)
 class Units:
     """The settings that all layers of an encoder and a decoder share, and the layers that follow from them."""
 
-    def __init__(
-        self,
-        kernel: int = 7,
-        last_kernel: int = 7,
-        residual_kernel: int = 3,
-        residuals: int = 1,
-        dilation: int = 2,
-        compress: int = 2,
-        shortcut: bool = False,
-        lstm: int = 2,
-        causal: bool = False,
-        pad: Pad = "constant",
-    ):
-        self.kernel, self.last_kernel, self.residual_kernel = kernel, last_kernel, residual_kernel
-        self.residuals, self.dilation, self.compress, self.shortcut = residuals, dilation, compress, shortcut
-        self.lstm, self.causal, self.pad = lstm, causal, pad
+    kernel: int = 7
+    last_kernel: int = 7
+    residual_kernel: int = 3
+    residuals: int = 1
+    dilation: int = 2
+    compress: int = 2
+    shortcut: bool = False
+    lstm: int = 2
+    causal: bool = False
+    pad: Pad = "constant"
 
     def convolution(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> Convolution:
         """One layer of the shared padding."""
@@ -170,14 +166,12 @@ class Units:
 
     def residual(self, width: int) -> list[nn.Module]:
         """The residual units of one stage."""
-        args = (self.compress, self.shortcut, self.causal, self.pad)
-        return [ResidualUnit(width, self.residual_kernel, self.dilation**i, *args) for i in range(self.residuals)]
+        dilations = [self.dilation**i for i in range(self.residuals)]
+        return [
+            ResidualUnit(width, self.residual_kernel, dilation, self.compress, self.shortcut, self.causal, self.pad)
+            for dilation in dilations
+        ]
 
     def recurrence(self, width: int) -> list[nn.Module]:
         """The LSTM, if there is one."""
         return [Recurrence(width, self.lstm)] if self.lstm else []
-
-
-def hop(ratios: Sequence[int]) -> int:
-    """Samples in a frame."""
-    return math.prod(ratios)

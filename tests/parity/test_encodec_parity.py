@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from counterpoint.hub import encodec_layout
+from counterpoint.hub.checkpoint import load_codec
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'text'")
 
@@ -36,7 +37,7 @@ def theirs(**settings) -> torch.nn.Module:
 def test_encodec_is_transformers(settings, samples, tmp_path):
     oracle = theirs(**settings)
     oracle.save_pretrained(tmp_path)
-    ours = encodec_layout.read(tmp_path)
+    ours = load_codec(tmp_path)
     audio = torch.randn(2, ours.channels, samples) * 0.3
     with torch.no_grad():
         latents = oracle.encoder(audio)

@@ -1,0 +1,97 @@
+"""EnCodec keeps the promises of a codec: lengths, independence, two views, chunks that are the whole, and saving."""
+
+import math
+
+import pytest
+import torch
+
+from counterpoint import config
+from counterpoint.codecs.encodec import EncodecConfig
+from counterpoint.hub import checkpoint
+
+VARIANTS = {
+    "around": EncodecConfig.tiny(),
+    "reflected": EncodecConfig.tiny().model_copy(update={"pad": "reflect", "shortcut": True}),
+    "causal": EncodecConfig.tiny().model_copy(update={"causal": True, "residuals": 2}),
+    "stereo": EncodecConfig.tiny().model_copy(update={"channels": 2, "lstm": 0}),
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def codec(request):
+    torch.manual_seed(0)
+    made = VARIANTS[request.param].build().eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_(std=0.3)
+        for codes in made.quantizer.buffers():
+            codes.normal_()
+        made.mean.fill_(0.3)
+        made.std.fill_(2.0)
+    return made
+
+
+def audio(codec, samples: int, batch: int = 2) -> torch.Tensor:
+    return torch.randn(batch, codec.channels, samples, generator=torch.Generator().manual_seed(samples)) * 0.2
+
+
+@pytest.mark.parametrize("samples", [1, 39, 40, 41, 1234])
+@torch.no_grad()
+def test_any_length_comes_back(codec, samples):
+    frames = codec.encode(audio(codec, samples))
+    assert frames.shape == (2, math.ceil(samples / 40), 8)
+    made = codec.decode(frames, samples)
+    assert made.shape == (2, codec.channels, samples) and made.isfinite().all()
+
+
+@torch.no_grad()
+def test_items_do_not_hear_each_other(codec):
+    both = audio(codec, 800)
+    torch.testing.assert_close(codec.encode(both)[1:], codec.encode(both[1:]), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+@torch.no_grad()
+def test_chunks_are_the_whole(codec, chunk):
+    heard = audio(codec, 40 * 50 + 13)
+    frames = codec.encode(heard, chunk_frames=10_000)
+    torch.testing.assert_close(codec.encode(heard, chunk_frames=chunk), frames, atol=1e-4, rtol=1e-4)
+    whole = codec.decode(frames, chunk_frames=10_000)
+    torch.testing.assert_close(codec.decode(frames, chunk_frames=chunk), whole, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_what_is_causal_does_not_hear_the_future():
+    made = VARIANTS["causal"].build().eval()
+    heard = audio(made, 800)
+    other = heard.clone()
+    other[..., 400:] += 1.0
+    torch.testing.assert_close(made.encode(heard)[:, :10], made.encode(other)[:, :10])
+
+
+@torch.no_grad()
+def test_tokens_are_the_frames_of_their_codes(codec):
+    frames = codec.encode(audio(codec, 8000))
+    codec.quantizer.fit((frames * 2 + 0.3).flatten(0, 1), torch.Generator().manual_seed(0))
+    frames = frames[:, :20]
+    tokens = codec.to_tokens(frames)
+    assert tokens.shape == (2, 3, 20) and tokens.min() >= 0 and tokens.max() < 16
+    assert torch.equal(codec.to_tokens(frames, levels=2), tokens[:, :2])
+    errors = [(codec.from_tokens(tokens[:, :k]) - frames).square().mean() for k in (1, 2, 3)]
+    assert errors[0] > errors[1] > errors[2]
+
+
+@torch.no_grad()
+def test_saved_and_loaded_is_identical(codec, tmp_path):
+    checkpoint.save(tmp_path, codec, checkpoint.codec_manifest(codec.config, codec))
+    again = checkpoint.load_codec(tmp_path)
+    heard = audio(codec, 800)
+    assert torch.equal(again.encode(heard), codec.encode(heard))
+
+
+def test_wrong_audio_and_impossible_settings_are_named(codec):
+    with pytest.raises(ValueError, match="mix its channels"):
+        codec.encode(torch.zeros(1, 3, 80))
+    for content, message in (({"ratios": []}, "ratios"), ({"sample_rate": 8001}, "whole number"), ({"filters": 3}, "compress")):
+        with pytest.raises(ValueError, match=message):
+            config.parse(EncodecConfig, {**EncodecConfig.tiny().model_dump(), **content}, "recipe")
