@@ -149,7 +149,7 @@ def _play(synth, events: list[Event], num_samples: int) -> np.ndarray:
 def _library() -> ModuleType:
     try:
         import fluidsynth
-    except ImportError as error:  # raised by pyfluidsynth, too, when the C library is absent
+    except (ImportError, OSError) as error:  # raised by pyfluidsynth, too, when the C library is absent or broken
         raise ValueError(
             "The soundfont renderer needs FluidSynth: python -m pip install pyfluidsynth and its library "
             "(Debian: apt install libfluidsynth3 fluid-soundfont-gm); or use the built-in renderer."
