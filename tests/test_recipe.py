@@ -246,7 +246,7 @@ def test_a_codec_run_that_kept_no_closed_form_goes_on(codec_recipe, tmp_path):
     [
         ("steps=1", r"no setting 'steps'; did you mean train\.steps or system\.sampling\.steps\?$"),
         ("trian.steps=1", r"no setting 'trian\.steps'; did you mean train\.steps\?$"),
-        ("optim.lr=fast", r"tiny\.toml: optim\.lr: .* number; mend the recipe, or the changes to it\.$"),
+        ("optim.lr=fast", r"tiny\.toml: optim\.lr: .* number, not 'fast'; mend the recipe, or the changes to it\.$"),
     ],
 )
 def test_changes_that_cannot_be_say_what_to_write(recipe, tmp_path, change, hint):

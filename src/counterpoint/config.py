@@ -73,8 +73,19 @@ def parse(kind: type[C], content: Mapping[str, Any], source: str = "settings") -
         raise ValueError(f"{source}: {_explain(kind, first)}") from error
 
 
+_WANTED = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "a table, such as { name = value }"),
+    **dict.fromkeys(("float_parsing", "float_type"), "a number"),
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
+}
+"""What pydantic's words for the commonest slips mean to a person."""
+
+
 def _explain(kind: type[BaseModel], error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
+    if error["type"] in _WANTED:
+        return f"{where or 'the whole'}: must be {_WANTED[error['type']]}, not {error['input']!r:.60}."
     if error["type"] != "extra_forbidden":
         return f"{where or 'the whole'}: {error['msg'].removeprefix('Value error, ').rstrip('.')}."
     known = _keys_at(kind, [part for part in error["loc"][:-1] if isinstance(part, str)])
