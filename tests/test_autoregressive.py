@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from counterpoint import rng
+from counterpoint import config, rng
 from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.paradigms import autoregressive as ar
 from counterpoint.systems.musicgen import MusicgenConfig, Sampling
@@ -144,11 +144,12 @@ def test_noise_disturbs_a_share_of_the_history_alone():
     [
         ({"delays": (0, 1, 2, 3, 4)}, "1 to 4 levels"),
         ({"delays": ()}, "1 to 4 levels"),
-        ({"backbone": TransformerConfig(width=16, heads=2, depth=1, time="none", causal=True, context=False)}, "context"),
+        ({"backbone": {"causal": True, "time": "none", "context": False}}, "backbone.context is false"),
+        ({"backbone": {"causal": True, "time": "adaln"}}, 'backbone.time is "adaln"'),
         ({"delays": (-1,)}, "delay >= 0"),
-        ({"backbone": TransformerConfig(width=16, heads=2, depth=1, time="none")}, "causal = true"),
+        ({"backbone": {"time": "none"}}, "backbone.causal is false"),
     ],
 )
 def test_impossible_settings_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
-        MusicgenConfig.tiny().model_copy(update=changes).build(SPEC)
+        config.parse(MusicgenConfig, changes, "recipe").build(SPEC)

@@ -13,6 +13,7 @@ VARIANTS = {
     "around": EncodecConfig.tiny(),
     "reflected": EncodecConfig.tiny().model_copy(update={"pad": "reflect", "shortcut": True}),
     "causal": EncodecConfig.tiny().model_copy(update={"causal": True, "residuals": 2}),
+    "far": EncodecConfig.tiny().model_copy(update={"ratios": (5, 8), "kernel": 31, "residuals": 4, "last_kernel": 21}),
     "stereo": EncodecConfig.tiny().model_copy(update={"channels": 2, "lstm": 0}),
 }
 

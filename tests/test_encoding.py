@@ -380,11 +380,12 @@ import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import test_encoding as t
-wait = t.encoding.as_completed
+from counterpoint import parallel
+wait = parallel.as_completed
 def announced(futures):
     print("ready", flush=True)
     return wait(futures)
-t.encoding.as_completed = announced
+parallel.as_completed = announced
 if __name__ == "__main__":
     try:
         t.encode(Path(sys.argv[1]), t.Large(), Path(sys.argv[2]), t.paint, workers=2, batch=1)

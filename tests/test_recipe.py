@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 
 from counterpoint import annotation, cli, generation
+from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.conditioners.score import paint
 from counterpoint.encoding import encode
@@ -96,6 +97,17 @@ def test_autoregression_is_trained_and_generates_by_the_same_doors(recipe, tmp_p
     assert "musicgen" in anatomy.describe(tmp_path / "out") and "delays" in anatomy.describe(tmp_path / "out")
     with pytest.raises(ValueError, match="not sampled by steps; it knows temperature"):
         model.generate("slow piano", seconds=1, steps=4)
+
+
+def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
+    torch.manual_seed(0)
+    codec = EncodecConfig.tiny().build().eval()
+    checkpoint.save(tmp_path / "codec", codec, checkpoint.codec_manifest(codec.config, codec))
+    encode(recipe.parent / "corpus", codec, tmp_path / "latents", paint)
+    changes = [f"codec={tmp_path / 'codec'}", f"data.folder={tmp_path / 'latents'}", "train.steps=1", "samples=0"]
+    run_recipe(recipe, changes, tmp_path / "out", device="cpu")
+    loaded = checkpoint.load(tmp_path / "out")
+    assert loaded.codec.spec == codec.spec and loaded.system.spec.rate == 200
 
 
 SCRIPT = """

@@ -13,8 +13,7 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -31,7 +30,7 @@ from counterpoint.data.folder import Row, read_folder
 from counterpoint.data.latents import CacheInfo
 from counterpoint.files import renamed, writing
 from counterpoint.music import Score
-from counterpoint.parallel import one_thread, without_interrupts
+from counterpoint.parallel import collect, one_thread
 from counterpoint.types import Progress, Roll
 
 Painter = Callable[[Score, float, int], Roll]
@@ -268,20 +267,7 @@ def _work(job: _Job, chunks: list[_Chunk], workers: int) -> Iterator[dict[int, i
         with writing(file):
             file.write_bytes(pickle.dumps(job))
         with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (file,)) as pool:
-            yield from _collect(pool, chunks)
-
-
-def _collect(pool: ProcessPoolExecutor, chunks: list[_Chunk]) -> Iterator[dict[int, int]]:
-    try:
-        with without_interrupts():  # the workers, which inherit this, finish their chunk
-            futures = [pool.submit(_run, chunk) for chunk in chunks]
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool as error:
-        message = "A worker was ended from outside (out of memory?); what is done is kept: call again with fewer workers."
-        raise ValueError(message) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+            yield from collect(pool, _run, chunks)
 
 
 def _finish(partial: Path, out: Path, rows: Sequence[Row], done: dict[int, int]) -> None:

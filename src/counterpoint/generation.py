@@ -94,14 +94,16 @@ class Model:
         seconds: float | None = None,
         seed: int = 0,
         plan: str | Path = "auto",
+        steps: int | None = None,
+        guidance: float | Mapping[str, float] | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
         progress: Progress | None = None,
-        **sampling: Any,
     ) -> Take:
-        """One piece of music.  `sampling` holds settings of the sampler, such as steps, guidance or temperature.
-
-        All are those of Request.  Raises ValueError for what cannot be done.
-        """
-        asked = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, **sampling}
+        """One piece of music; the settings are those of Request.  Raises ValueError for what cannot be done."""
+        asked = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, "steps": steps, "guidance": guidance}
+        asked |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         return next(self.takes(request.read(asked), progress))
 
     def takes(self, asked: Request, progress: Progress | None = None) -> Iterator[Take]:

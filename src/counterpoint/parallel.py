@@ -7,13 +7,19 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn import Parameter
+
+C = TypeVar("C")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,23 @@ def without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+def collect(pool: ProcessPoolExecutor, work: Callable[[C], R], chunks: Sequence[C]) -> Iterator[R]:
+    """What `work` makes of each chunk, as it comes ready; workers finish their chunk when Ctrl-C ends the parent.
+
+    Raises ValueError where a worker is killed.
+    """
+    try:
+        with without_interrupts():  # the workers, which are started here, inherit this
+            futures = [pool.submit(work, chunk) for chunk in chunks]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool as error:
+        message = "A worker was ended from outside (out of memory?); what is done is kept: call again with fewer workers."
+        raise ValueError(message) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

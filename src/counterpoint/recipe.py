@@ -27,6 +27,7 @@ from counterpoint import audio as sound
 from counterpoint import config as settings
 from counterpoint import parallel, rng
 from counterpoint.codecs.base import Codec
+from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.spectral import Spectral, SpectralConfig
 from counterpoint.conditioners.words import learn_vocabulary
 from counterpoint.config import Config
@@ -157,8 +158,8 @@ def _full_names(kind: Any, prefix: str = "") -> Iterator[str]:
 def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | None) -> Outcome:
     _refuse_another_recipe(recipe, out)
     parts = build(recipe)
-    if isinstance(parts.codec, Spectral):
-        parallel.only_rank0(place, partial(_export_codec, parts.codec, out / "codec"))
+    assert isinstance(parts.codec, Spectral | Encodec)
+    parallel.only_rank0(place, partial(_export_codec, parts.codec, out / "codec"))
     parallel.only_rank0(place, partial(_begin, recipe, out, parts.system, len(parts.train_data), console))
 
     def export(system: Trainable) -> None:
@@ -252,7 +253,7 @@ def _begin(recipe: Recipe | CodecRecipe, out: Path, system: Trainable, clips: in
         console.print(f"{recipe.name}: {parameters / 1e6:.2f} million parameters learn from {clips} clips, in {out}.")
 
 
-def _export_codec(codec: Spectral, folder: Path) -> None:
+def _export_codec(codec: Spectral | Encodec, folder: Path) -> None:
     with writing(folder):
         checkpoint.save(folder, codec, checkpoint.codec_manifest(codec.config, codec))
 

@@ -51,6 +51,17 @@ def test_encodec_is_transformers(settings, samples, tmp_path):
         torch.testing.assert_close(ours.decode(ours.from_tokens(tokens)), heard, atol=1e-4, rtol=1e-4)
 
 
+def test_a_damaged_folder_is_told_in_a_sentence(tmp_path):
+    theirs(use_causal_conv=False, pad_mode="constant").save_pretrained(tmp_path)
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[:1000])
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        load_codec(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"has no model\.safetensors"):
+        load_codec(tmp_path)
+
+
 def test_the_music_codec_has_the_published_size():
     """28.4 M for the encoder, as many for the decoder (facts of the 32 kHz release)."""
     from counterpoint.codecs.encodec import EncodecConfig

@@ -5,6 +5,7 @@ Flow-Matching", section 4 and appendix E.2), which are 0 and 1 until someone mea
 """
 
 import math
+from dataclasses import fields
 from typing import Literal
 
 import torch
@@ -18,9 +19,6 @@ from counterpoint.config import Config
 from counterpoint.nn.quantize import ResidualQuantizer
 from counterpoint.nn.seanet import Decoder, Encoder, Pad, Units
 from counterpoint.types import Spec
-
-_MARGIN = 6
-"""Frames on either side of a chunk that its samples can hear of, and more."""
 
 
 class EncodecConfig(Config):
@@ -75,6 +73,8 @@ class Encodec(Codec):
 
     mean: Tensor
     std: Tensor
+    margin: int
+    """Frames on either side of a chunk that its samples hear of."""
 
     def __init__(self, config: EncodecConfig):
         super().__init__()
@@ -82,19 +82,8 @@ class Encodec(Codec):
         self.sample_rate, self.channels = config.sample_rate, config.channels
         rate = config.sample_rate / math.prod(config.ratios)
         self.spec = Spec(rate=rate, dim=config.dim, levels=config.levels, bins=config.bins)
-        shared = (
-            "kernel",
-            "last_kernel",
-            "residual_kernel",
-            "residuals",
-            "dilation",
-            "compress",
-            "shortcut",
-            "lstm",
-            "causal",
-            "pad",
-        )
-        units = Units(**{name: getattr(config, name) for name in shared})
+        units = Units(**{field.name: getattr(config, field.name) for field in fields(Units)})
+        self.margin = -(-units.reach(config.ratios) // math.prod(config.ratios))
         sizes = (config.ratios, config.channels, config.dim, config.filters)
         self.encoder, self.decoder = Encoder(*sizes, units), Decoder(*sizes, units)
         self.quantizer = ResidualQuantizer(config.levels, config.bins, config.dim)
@@ -106,8 +95,8 @@ class Encodec(Codec):
         self._check(audio)
         hop, parts = self.hop, []
         for start in range(0, self.num_frames(audio.shape[-1]), chunk_frames):
-            first = max(0, start - _MARGIN)
-            part = self.encoder.near(audio[..., first * hop : (start + chunk_frames + _MARGIN) * hop])
+            first = max(0, start - self.margin)
+            part = self.encoder.near(audio[..., first * hop : (start + chunk_frames + self.margin) * hop])
             parts.append(part[..., start - first : start - first + chunk_frames])
         latents = self.encoder.far(torch.cat(parts, dim=-1))
         return (rearrange(latents, "b d t -> b t d") - self.mean) / self.std
@@ -120,8 +109,8 @@ class Encodec(Codec):
         x = self.decoder.far(rearrange(frames * self.std + self.mean, "b t d -> b d t"))
         hop, parts = self.hop, []
         for start in range(0, self.num_frames(samples), chunk_frames):
-            first = max(0, start - _MARGIN)
-            part = self.decoder.near(x[..., first : start + chunk_frames + _MARGIN])
+            first = max(0, start - self.margin)
+            part = self.decoder.near(x[..., first : start + chunk_frames + self.margin])
             parts.append(part[..., (start - first) * hop : (start - first + chunk_frames) * hop])
         return torch.cat(parts, dim=-1)[..., :samples]
 

@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -41,6 +41,7 @@ CodecConfig = SpectralConfig | EncodecConfig
 CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": EncodecConfig}
 """Every kind of codec that a checkpoint can hold, with the config that builds it."""
 
+Rename = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
@@ -213,7 +214,7 @@ def load(source: str | Path) -> Checkpoint:
         )
     config = settings.parse(SYSTEMS[manifest.kind], manifest.config, source=str(folder / CONFIG))
     system = config.build(spec)
-    _fill(system, folder, manifest)
+    _fill(system, folder, manifest.weights)
     return Checkpoint(system, config, codec, Path(folder).name, f"{manifest.version}+{manifest.weights[:8]}", manifest)
 
 
@@ -222,15 +223,17 @@ def load_codec(source: str | Path, download: bool = True) -> Codec:
     and a folder that transformers wrote an EnCodec.
     """
     folder = locate(source, download)
-    if encodec_layout.written_by_transformers(folder):
-        return encodec_layout.read(folder)
+    if (content := encodec_layout.written_by_transformers(folder / CONFIG)) is not None:
+        theirs = encodec_layout.settings(content).build()
+        _fill(theirs, folder, rename=encodec_layout.rename)
+        return theirs
     manifest = read_manifest(folder)
     if manifest.kind in SYSTEMS and manifest.codec is not None:
         return _codec_of(folder, manifest.codec)
     if manifest.kind not in CODECS:
         raise ValueError(f"{folder / CONFIG} holds a {manifest.kind!r}, which is no codec; known here: {_names(CODECS)}.")
     codec = settings.parse(CODECS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
-    _fill(codec, folder, manifest)
+    _fill(codec, folder, manifest.weights)
     return codec
 
 
@@ -254,18 +257,22 @@ def _spec(content: dict[str, Any], folder: Path) -> Spec:
         raise ValueError(f"{folder / CONFIG}: spec must hold rate, dim, levels and bins, not {json.dumps(content)}.") from error
 
 
-def _fill(module: nn.Module, folder: Path, manifest: Manifest) -> None:
-    """Put the folder's weights, as 32-bit floats, into a module just built, and set it to evaluation."""
+def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | None = None) -> None:
+    """Put the folder's weights, as 32-bit floats, into a module just built, and set it to evaluation.
+
+    `digest` is that of the weights where it is known; `rename` turns another library's tensors into ours.
+    """
     path = folder / WEIGHTS
     if not path.is_file():
         raise ValueError(f"{folder} has no {WEIGHTS}; the checkpoint is incomplete, so fetch or save it again.")
     data = path.read_bytes()
-    if manifest.weights and hashlib.sha256(data).hexdigest() != manifest.weights:
+    if digest and hashlib.sha256(data).hexdigest() != digest:
         raise ValueError(f"{path} is damaged or belongs to another {CONFIG}; fetch or save the checkpoint again.")
     try:
         tensors = safetensors.torch.load(data)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch or save the checkpoint again.") from error
+    tensors = tensors if rename is None else rename(tensors)
     _check(tensors, module.state_dict(), path)
     module.load_state_dict(tensors)  # 16-bit floats become the module's own
     module.eval()

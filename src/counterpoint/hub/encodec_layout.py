@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+import torch
 from torch import Tensor
 
-from counterpoint.codecs.encodec import Encodec, EncodecConfig
+from counterpoint.codecs.encodec import EncodecConfig
+from counterpoint.config import parse
 
 NAMES = {
     "sampling_rate": "sample_rate",
@@ -32,13 +33,13 @@ NAMES = {
 """Their settings that are ours under another name."""
 
 
-def written_by_transformers(folder: Path) -> bool:
-    """Whether the folder's config.json is that of transformers' EncodecModel."""
+def written_by_transformers(file: Path) -> dict[str, Any] | None:
+    """The content of a config.json if it is that of transformers' EncodecModel, else None."""
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("model_type") == "encodec"
+        return None
+    return content if isinstance(content, dict) and content.get("model_type") == "encodec" else None
 
 
 def settings(content: Mapping[str, Any]) -> EncodecConfig:
@@ -56,12 +57,12 @@ def settings(content: Mapping[str, Any]) -> EncodecConfig:
     rate = math.ceil(content["sampling_rate"] / math.prod(content["upsampling_ratios"]))
     bits = math.ceil(math.log2(content["codebook_size"]))
     levels = int(1000 * content["target_bandwidths"][-1] // (rate * bits))
-    return EncodecConfig(**{**ours, "ratios": tuple(content["upsampling_ratios"]), "levels": levels})
+    return parse(EncodecConfig, {**ours, "levels": levels}, "this EnCodec")
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Their tensors by our names; what only their training needs is left out."""
-    ours = {}
+    ours = {"mean": torch.zeros(()), "std": torch.ones(())}  # measured by nobody yet
     for name, tensor in tensors.items():
         parts = name.split(".")
         if parts[0] != "quantizer":
@@ -69,15 +70,3 @@ def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif parts[-1] == "embed":
             ours[f"quantizer.books.{parts[2]}.codes"] = tensor
     return ours
-
-
-def read(folder: Path) -> Encodec:
-    """The codec in a folder that transformers' `save_pretrained` wrote, in evaluation mode.  Raises ValueError."""
-    codec = settings(json.loads((folder / "config.json").read_text(encoding="utf-8"))).build()
-    found = rename(load_file(folder / "model.safetensors"))
-    wanted = codec.state_dict()
-    strangers = sorted((found.keys() ^ wanted.keys()) - {"mean", "std"})
-    if strangers:
-        raise ValueError(f"{folder} does not fit its config.json: {strangers[0]} is missing or unknown; fetch it again.")
-    codec.load_state_dict(found, strict=False)
-    return codec.eval()

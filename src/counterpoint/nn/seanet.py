@@ -160,6 +160,15 @@ class Units:
     causal: bool = False
     pad: Pad = "constant"
 
+    def reach(self, ratios: Sequence[int]) -> int:
+        """Samples on either side, at most, that the near part of an encoder or decoder with these strides hears of."""
+        residual = sum((self.residual_kernel - 1) * self.dilation**i for i in range(self.residuals))
+        samples, stride = max(self.kernel, self.last_kernel), 1
+        for ratio in reversed(ratios):
+            samples += stride * (residual + 2 * ratio)
+            stride *= ratio
+        return samples
+
     def convolution(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> Convolution:
         """One layer of the shared padding."""
         return Convolution(inputs, outputs, kernel, stride, causal=self.causal, pad=self.pad)

@@ -1,12 +1,15 @@
 """What every system is: conditions in, losses or frames out; it sees a Spec, never a codec."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from counterpoint.conditioners.base import Conditioners
 from counterpoint.config import Config
-from counterpoint.types import Batch, Canvas, Objective, Progress, Spec, Values, View
+from counterpoint.paradigms import guidance
+from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values, View
 
 
 class Trainable(nn.Module, ABC):
@@ -31,6 +34,8 @@ class System(Trainable, ABC):
     view: View = "continuous"
     """What it fills canvases with, and learns from."""
 
+    conditioners: Conditioners
+
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
@@ -43,6 +48,15 @@ class System(Trainable, ABC):
 
         `sampling` of None is the model's own.
         """
+
+    def guided(self, weights: Mapping[str, float], canvas: Canvas, values: Values) -> tuple[Cond, list[float]]:
+        """What the variants of guidance hear, stacked, and their weights.  Raises ValueError for what is not to be had."""
+        self.check(canvas, values)
+        table = guidance.variants(weights, self.conditions)
+        guidance.check_told(weights, values)
+        items, frames = canvas.given.shape
+        heard = [self.conditioners(guidance.keep(values, name), self.spec, frames, items) for name in table]
+        return Cond.stack(heard), list(table.values())
 
     def check(self, canvas: Canvas, values: Values) -> None:
         """Raises ValueError for a condition or a task that this system cannot honour: nothing is silently ignored."""

@@ -140,11 +140,7 @@ class Jasco(System):
         sampling = sampling or self.config.sampling
         if not isinstance(sampling, Sampling):
             raise ValueError("jasco is sampled by steps, solver and guidance.")
-        self.check(canvas, values)
-        weights = guidance.variants(sampling.guidance, self.conditions)
-        guidance.check_told(sampling.guidance, values)
-        items, frames = canvas.given.shape
-        cond = Cond.stack([self.conditioners(guidance.keep(values, name), self.spec, frames, items) for name in weights])
+        cond, weights = self.guided(sampling.guidance, canvas, values)
         noise = rng.randn(canvas.frames.shape[1:], rng.generators(seeds)).to(canvas.frames)
         data, given = self._normalise(canvas.frames), canvas.given
         known = data - (1 - self.config.sigma_min) * noise  # the velocity that leads to what is given
@@ -152,7 +148,7 @@ class Jasco(System):
         def field(x: Tensor, time: Tensor) -> Tensor:
             many = len(weights)
             told = self._velocity(x.repeat(many, 1, 1), time.repeat(many), cond, data.repeat(many, 1, 1), given.repeat(many, 1))
-            guided = guidance.combine(told.chunk(many), list(weights.values()))
+            guided = guidance.combine(told.chunk(many), weights)
             return torch.where(given[..., None], known, guided)
 
         made = SOLVERS[sampling.solver](field, noise, uniform_times(sampling.steps).to(noise), progress)

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
+from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 
 from counterpoint import rng
@@ -34,7 +34,7 @@ class Sampling(Config):
     temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     top_k: int = Field(default=250, ge=0)
     top_p: float = Field(default=0.0, ge=0, le=1)
-    guidance: dict[str, float] = Field(default_factory=lambda: {"all": 3.0})
+    guidance: dict[str, FiniteFloat] = Field(default_factory=lambda: {"all": 3.0}, min_length=1)
 
 
 class MusicgenConfig(Config):
@@ -52,9 +52,19 @@ class MusicgenConfig(Config):
     """Chance, for each condition by itself, that an item is not told it."""
     noise: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of the history's tokens that are replaced by chance ones in training, against exposure bias."""
-    window_seconds: float = Field(default=10.0, gt=0)
+    window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """The longest canvas filled at once; longer pieces are made of overlapping windows."""
     sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "MusicgenConfig":
+        if not self.backbone.context:
+            raise ValueError("backbone.context is false, but the words are attended to; set it to true.")
+        if self.backbone.time != "none":
+            raise ValueError(f'backbone.time is "{self.backbone.time}", but there is no flow time; set it to "none".')
+        if not self.backbone.causal:
+            raise ValueError("backbone.causal is false, but one frame is made after another; set it to true.")
+        return self
 
     @staticmethod
     def tiny() -> "MusicgenConfig":
@@ -83,10 +93,6 @@ class Musicgen(System):
 
     def __init__(self, config: MusicgenConfig, spec: Spec) -> None:
         super().__init__(spec)
-        if not config.backbone.causal or config.backbone.time != "none":
-            raise ValueError('musicgen makes one frame after another: its backbone needs causal = true and time = "none".')
-        if not config.backbone.context:
-            raise ValueError("musicgen attends to words: its backbone needs context = true.")
         if not 0 < len(config.delays) <= spec.levels or min(config.delays) < 0:
             raise ValueError(f"delays {config.delays} must name a delay >= 0 for each of 1 to {spec.levels} levels.")
         self.config = config
@@ -130,24 +136,20 @@ class Musicgen(System):
         sampling = sampling or self.config.sampling
         if not isinstance(sampling, Sampling):
             raise ValueError("musicgen is sampled by temperature, top_k, top_p and guidance.")
-        self.check(canvas, values)
-        weights = guidance.variants(sampling.guidance, self.conditions)
-        guidance.check_told(sampling.guidance, values)
-        items, frames = canvas.given.shape
-        cond = Cond.stack([self.conditioners(guidance.keep(values, name), self.spec, frames, items) for name in weights])
+        cond, weights = self.guided(sampling.guidance, canvas, values)
         delays = self.config.delays
         everywhere = torch.ones_like(canvas.given)
         layout = ar.delay(canvas.frames, delays, self.special)
         real, given = ar.holds_token(everywhere, delays), ar.holds_token(canvas.given, delays)
         gens, many = rng.generators(seeds), len(weights)
         context = 0 if cond.context is None else cond.context.shape[1]
-        memory = self.backbone.remember(items * many, layout.shape[-1] - 1, context)
+        memory = self.backbone.remember(len(seeds) * many, layout.shape[-1] - 1, context)
         done = 0
         first = int(canvas.given.sum(-1).min())
         for step in range(1 + first, layout.shape[-1]):
             logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory)[:, :, -1]  # b k v
             done = step
-            logits = guidance.combine(logits.chunk(many), list(weights.values()))
+            logits = guidance.combine(logits.chunk(many), weights)
             drawn = ar.sample(logits, gens, sampling.temperature, sampling.top_k, sampling.top_p)
             kept = given[..., step] | ~real[..., step]
             layout[..., step] = torch.where(kept, layout[..., step], drawn)

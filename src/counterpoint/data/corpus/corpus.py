@@ -12,8 +12,7 @@ Clip i depends on the corpus' seed and i alone: same bytes whatever the number o
 import json
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from counterpoint.data.folder import METADATA, split_of
 from counterpoint.files import write_text
 from counterpoint.instruments import instrument
 from counterpoint.music import Brief, Score
-from counterpoint.parallel import one_thread, without_interrupts
+from counterpoint.parallel import collect, one_thread
 from counterpoint.types import Progress
 
 SETTINGS = "corpus.json"
@@ -157,15 +156,7 @@ def _make_all(out: Path, corpus: Corpus, soundfont: Path | None, missing: list[i
     chunks = [missing[start : start + size] for start in range(0, len(missing), size)]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(1, len(chunks))), spawn, _start_worker, (out, corpus, soundfont)) as pool:
-        try:
-            with without_interrupts():  # the workers, which inherit this, finish their chunk
-                futures = [pool.submit(_work, chunk) for chunk in chunks]
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise ValueError("A worker was ended from outside (out of memory?); call again with fewer workers.") from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        yield from collect(pool, _work, chunks)
 
 
 class _Renderer:
