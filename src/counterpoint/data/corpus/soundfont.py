@@ -4,7 +4,9 @@ Every score gets a synthesiser of its own, because FluidSynth's reset leaves voi
 the soundfont itself is read once per process and lent to each of them.  Same score, same bytes.
 """
 
+import contextlib
 import functools
+import io
 from ctypes import c_int, c_void_p
 from pathlib import Path
 from types import ModuleType
@@ -148,7 +150,8 @@ def _play(synth, events: list[Event], num_samples: int) -> np.ndarray:
 @functools.cache
 def _library() -> ModuleType:
     try:
-        import fluidsynth
+        with contextlib.redirect_stdout(io.StringIO()):  # pyfluidsynth tells where it found the library
+            import fluidsynth
     except (ImportError, OSError) as error:  # raised by pyfluidsynth, too, when the C library is absent or broken
         raise ValueError(
             "The soundfont renderer needs FluidSynth: python -m pip install pyfluidsynth and its library "
