@@ -46,9 +46,10 @@ def cross_entropy(
     logits: Float[Tensor, "b k s v"], layout: Int[Tensor, "b k s"], mask: Bool[Tensor, "b k s"]
 ) -> Float[Tensor, " k"]:
     """Nats a token for each level, over the entries that `mask` marks; special entries are no targets."""
-    targets = layout.masked_fill(~mask, -1)
-    losses = F.cross_entropy(logits.float().flatten(0, 2), targets.flatten(), ignore_index=-1, reduction="none")
-    per_level = losses.view_as(targets).transpose(0, 1).flatten(1).sum(1)
+    by_step = logits.transpose(1, 2).flatten(0, 2)  # bsk v: as the network's last layer lays them out, so that nothing is copied
+    targets = layout.masked_fill(~mask, -1).transpose(1, 2)  # b s k
+    losses = F.cross_entropy(by_step.float(), targets.flatten(), ignore_index=-1, reduction="none")
+    per_level = losses.view(targets.shape).flatten(0, 1).sum(0)
     return per_level / mask.transpose(0, 1).flatten(1).sum(1).clamp_min(1)
 
 
