@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from counterpoint import rng
 from counterpoint.conditioners.base import Conditioners, drop
 from counterpoint.conditioners.score import ScoreConfig
+from counterpoint.conditioners.text import TextConfig
 from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
 from counterpoint.nn.transformer import TransformerConfig
@@ -39,7 +40,7 @@ class JascoConfig(Config):
 
     kind: Literal["jasco"] = "jasco"
     backbone: TransformerConfig = TransformerConfig(skips=True)
-    words: WordsConfig = WordsConfig()
+    words: TextConfig = WordsConfig()
     score: ScoreConfig = ScoreConfig()
     sigma_min: float = Field(default=1e-5, ge=0, lt=1)
     time_distribution: flow.TimeDistribution = "uniform"

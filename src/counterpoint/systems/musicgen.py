@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from counterpoint import rng
 from counterpoint.conditioners.base import Conditioners, drop
 from counterpoint.conditioners.score import ScoreConfig
+from counterpoint.conditioners.text import TextConfig
 from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
 from counterpoint.nn.transformer import Memory, TransformerConfig
@@ -42,7 +43,7 @@ class MusicgenConfig(Config):
 
     kind: Literal["musicgen"] = "musicgen"
     backbone: TransformerConfig = TransformerConfig(causal=True, time="none")
-    words: WordsConfig = WordsConfig()
+    words: TextConfig = WordsConfig()
     score: ScoreConfig = ScoreConfig()
     delays: tuple[int, ...] = (0, 1, 2, 3)
     """Steps by which each level lags; as many leading levels of the codec are made as there are delays."""
