@@ -145,7 +145,7 @@ def test_without_transformers_the_command_that_installs_it_is_told(t5, monkeypat
 def test_a_table_without_a_kind_is_words_as_before(kind):
     assert config.parse(kind, {"words": {"dim": 8}}).words == WordsConfig(dim=8)
     assert config.parse(kind, {"words": {"kind": "t5", "dim": 8}}).words == T5Config(dim=8)
-    for content, message in (({"kind": "t6"}, "t6"), ({"kind": "t5", "longst": 1}, "did you mean 'longest'")):
+    for content, message in (({"kind": "t6"}, 'is "words" or "t5"'), ({"kind": "t5", "longst": 1}, "did you mean 'longest'")):
         with pytest.raises(ValueError, match=message) as error:
             config.parse(kind, {"words": content}, "recipe")
         assert "\n" not in str(error.value)

@@ -69,7 +69,7 @@ class Recipe(Config):
     """What the run is called when it is announced."""
     codec: str
     """A shipped codec, a checkpoint's folder or a Hub id: the one that the data was encoded with."""
-    system: SystemConfig = JascoConfig()
+    system: SystemConfig = Field(default=JascoConfig(), discriminator="kind")
     data: LatentsConfig
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
