@@ -317,7 +317,8 @@ def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path
     assert batch.mask is not None
     blank = Canvas.blank(len(seeds), batch.mask.shape[1], system.spec, system.view)
     canvas = Canvas(blank.frames.to(device), blank.given.to(device))
-    made = system.generate(canvas, batch.values, seeds).cpu()
+    values = {name: column for name, column in batch.values.items() if name in system.conditions}  # a corpus may know more
+    made = system.generate(canvas, values, seeds).cpu()
     for i, audio in enumerate(parts.codec.decode(parts.codec.as_frames(made, system.view))):
         sound.write(folder / f"{i}.wav", audio, parts.codec.sample_rate)
         text = batch.values["text"][i] or ""

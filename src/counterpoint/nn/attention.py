@@ -1,4 +1,4 @@
-"""Attention, and positions that turn or are added: scaled dot product, by torch's kernels but where they lose; and what it remembers."""
+"""Attention: scaled dot product, by torch's kernels but where they lose; what it remembers; and how it knows positions."""
 
 from dataclasses import dataclass
 

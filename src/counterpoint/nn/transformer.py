@@ -110,9 +110,8 @@ class Transformer(nn.Module):
         context, context_mask = self._context(cond, told)
         modulation = None if self.modulation is None or told is None else self.modulation(F.silu(told))
         before = 0 if memory is None else memory.length
-        rotary = None
         if self.config.positions == "sinusoidal":
-            x = x + sinusoids(before, x.shape[1], self.config.width, x.device)
+            x, rotary = x + sinusoids(before, x.shape[1], self.config.width, x.device).to(x.dtype), None
         else:
             rotary = rotary_angles(before, x.shape[1], self.config.width // self.config.heads, x.device)
         stack: list[Tensor] = []
