@@ -47,3 +47,28 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint.save(folder / "codec", codec, checkpoint.codec_manifest(codec_config, codec))
     checkpoint.save(folder, system, checkpoint.system_manifest(config, system, codec), card="# tiny\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small T5 of random weights, and a tokenizer of a few words."""
+    import tokenizers
+    import torch
+
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'text'")
+    folder = tmp_path_factory.mktemp("texts") / "t5"
+    words = ["<pad>", "</s>", "<unk>", "a", "in", "slow", "fast", "piano", "minor", "major"]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    model = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    model.post_processor = tokenizers.processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    named = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=model, **named).save_pretrained(folder)
+    sizes = {"vocab_size": len(words), "d_model": 24, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 3}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = transformers.T5EncoderModel(transformers.T5Config(**sizes))
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    network.save_pretrained(folder)
+    return folder

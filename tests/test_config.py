@@ -62,7 +62,7 @@ def test_what_is_dumped_is_what_is_parsed(house):
         ({"door": {"whisker": 3}}, r"'door\.whisker'; did you mean 'whiskers'\?"),
         ({"pet": {"kind": "dog", "tial": 3}}, r"tial'; did you mean 'tail'\?"),
         ({"pet": {"kind": "dog", "collar": {"wiskers": 1}}}, r"wiskers'; did you mean 'whiskers'\?"),
-        ({"pets": [{"kind": "cat"}, {"kind": "dog", "tails": 3}]}, r"pets\.1\.dog\.tails'; did you mean 'tail'\?"),
+        ({"pets": [{"kind": "cat"}, {"kind": "dog", "tails": 3}]}, r"pets\.1\.tails'; did you mean 'tail'\?"),
         ({"pet": {"kind": "cat", "zzz": 3}}, r"known here: kind, whiskers\."),
     ],
 )
@@ -157,6 +157,9 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     [
         ({"door": "oak"}, "door: must be a table, such as { name = value }, not 'oak'."),
         ({"door": {"whiskers": "long"}}, "door.whiskers: must be a whole number, not 'long'."),
+        ({"pet": {"kind": "dog", "tail": "long"}}, "pet.tail: must be a number, not 'long'."),
+        ({"pet": {"tail": 3}}, "pet: must be a table that states its kind, not {'tail': 3}."),
+        ({"pet": {"kind": "cow"}}, "pet: there is no kind 'cow'; known here: 'cat', 'dog'."),
     ],
 )
 def test_slips_are_told_in_plain_words(content, message):

@@ -99,6 +99,26 @@ def test_autoregression_is_trained_and_generates_by_the_same_doors(recipe, tmp_p
         model.generate("slow piano", seconds=1, steps=4)
 
 
+@pytest.mark.parametrize("kind", ["jasco", "musicgen"])
+def test_a_system_told_by_t5_trains_loads_and_generates(recipe, tiny_t5, tmp_path, kind):
+    text = recipe.read_text().replace(", words = 20", "")
+    if kind == "musicgen":
+        backbone = BACKBONE.replace('time = "adaln"', 'time = "none", causal = true')
+        text = text.split("system =")[0] + TOKENS.format(backbone=backbone)
+    path = tmp_path / "t5.toml"
+    path.write_text(text)
+    changes = ["system.words.kind=t5", f"system.words.model={tiny_t5}", "system.words.dim=24"]
+    assert run_recipe(path, [*changes, "train.steps=6"], tmp_path / "out", device="cpu").step == 6
+    model = generation.load(tmp_path / "out")
+    assert not [name for name in model.system.state_dict() if "encoder" in name]
+    (slow, again, fast) = (model.generate(text, seconds=1, seed=3, plan="none") for text in ("slow", "slow", "fast"))
+    assert torch.equal(slow.audio, again.audio) and not torch.equal(slow.audio, fast.audio)
+    assert slow.record["unknown"] == []
+    assert "conditioners.text" in anatomy.describe(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"data\.words is the size"):
+        run_recipe(path, [*changes, "data.words=5"], tmp_path / "other", device="cpu")
+
+
 def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
     torch.manual_seed(0)
     codec = EncodecConfig.tiny().build().eval()
@@ -257,6 +277,7 @@ def test_a_codec_run_that_kept_no_closed_form_goes_on(codec_recipe, tmp_path):
     ("change", "hint"),
     [
         ("steps=1", r"no setting 'steps'; did you mean train\.steps or system\.sampling\.steps\?$"),
+        ("system.backbone.heads=0", r"system\.backbone\.heads: Input should"),
         ("trian.steps=1", r"no setting 'trian\.steps'; did you mean train\.steps\?$"),
         ("optim.lr=fast", r"tiny\.toml: optim\.lr: .* number, not 'fast'; mend the recipe, or the changes to it\.$"),
     ],

@@ -75,6 +75,7 @@ def parse(kind: type[C], content: Mapping[str, Any], source: str = "settings") -
 
 _WANTED = {
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "a table, such as { name = value }"),
+    "union_tag_not_found": "a table that states its kind",
     **dict.fromkeys(("float_parsing", "float_type"), "a number"),
     **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
     **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
@@ -83,27 +84,35 @@ _WANTED = {
 
 
 def _explain(kind: type[BaseModel], error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+    unknown = error["type"] == "extra_forbidden"
+    names, models = _walk(kind, error["loc"][:-1] if unknown else error["loc"])
+    where = ".".join(names) or "the whole"
     if error["type"] in _WANTED:
-        return f"{where or 'the whole'}: must be {_WANTED[error['type']]}, not {error['input']!r:.60}."
-    if error["type"] != "extra_forbidden":
-        return f"{where or 'the whole'}: {error['msg'].removeprefix('Value error, ').rstrip('.')}."
-    known = _keys_at(kind, [part for part in error["loc"][:-1] if isinstance(part, str)])
+        return f"{where}: must be {_WANTED[error['type']]}, not {error['input']!r:.60}."
+    if error["type"] == "union_tag_invalid":
+        return f"{where}: there is no kind {error['ctx']['tag']!r}; known here: {error['ctx']['expected_tags']}."
+    if not unknown:
+        return f"{where}: {error['msg'].removeprefix('Value error, ').rstrip('.')}."
+    known = [name for model in models for name in model.model_fields]
     near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}."
-    return f"there is no setting {where!r}; {hint}"
+    return f"there is no setting {'.'.join([*names, str(error['loc'][-1])])!r}; {hint}"
 
 
-def _keys_at(kind: Any, path: list[str]) -> list[str]:
-    """Names of the settings at `path`, looking through unions and skipping their `kind` tags."""
+def _walk(kind: Any, path: Sequence[str | int]) -> tuple[list[str], list[type[BaseModel]]]:
+    """The names along `path`, and the models at its end, looking through unions: their tags are in pydantic's path."""
+    names: list[str] = []
     models = [kind]
     for part in path:
         inner = [m.model_fields[part].annotation for m in models if part in m.model_fields]
-        if inner:
+        if isinstance(part, int):
+            names.append(str(part))
+        elif inner or not models:
+            names.append(part)
             models = [model for annotation in inner for model in _models_in(annotation)]
-        else:  # a tag that pydantic puts into the path of a discriminated union
+        else:
             models = [m for m in models if _tag(m) in (part, None)]
-    return [name for model in models for name in model.model_fields]
+    return names, models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

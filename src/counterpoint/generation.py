@@ -21,6 +21,7 @@ from counterpoint import audio as sound
 from counterpoint import planning, request
 from counterpoint.chart import print_chart
 from counterpoint.conditioners.score import paint
+from counterpoint.conditioners.text import T5Config
 from counterpoint.conditioners.words import WordsConfig, tokenize
 from counterpoint.config import Config
 from counterpoint.hub import checkpoint
@@ -233,8 +234,13 @@ def _disagreement(planned: float, seconds: float, overridden: tuple[str, ...]) -
     return "; ".join(notes)
 
 
-def unheard(text: str, words: WordsConfig) -> tuple[str, ...]:
-    """The words of a prompt that a model without a plan does not hear: those not in its vocabulary, or beyond its longest."""
+def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
+    """The words of a prompt that a model without a plan does not hear: those not in its vocabulary, or beyond its longest.
+
+    T5 has pieces for every word.
+    """
+    if isinstance(words, T5Config):
+        return ()
     tokens = tokenize(text)
     heard = set(words.vocabulary) & set(tokens[: words.longest])
     return tuple(token for token in dict.fromkeys(tokens) if token not in heard)

@@ -29,6 +29,7 @@ from counterpoint import parallel, rng
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.spectral import Spectral, SpectralConfig
+from counterpoint.conditioners.text import T5Config
 from counterpoint.conditioners.words import learn_vocabulary
 from counterpoint.config import Config
 from counterpoint.data.clips import AudioDataset
@@ -68,7 +69,7 @@ class Recipe(Config):
     """What the run is called when it is announced."""
     codec: str
     """A shipped codec, a checkpoint's folder or a Hub id: the one that the data was encoded with."""
-    system: SystemConfig = JascoConfig()
+    system: SystemConfig = Field(default=JascoConfig(), discriminator="kind")
     data: LatentsConfig
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
@@ -266,11 +267,7 @@ def build(recipe: Recipe) -> _Parts:
     codec = checkpoint.load_codec(recipe.codec)
     if digest(codec.frame_state()) != info.codec:
         raise ValueError(f"{data.folder} was encoded by another codec than {recipe.codec!r}; name that one, or encode again.")
-    config = recipe.system
-    if not config.words.vocabulary:
-        captions = [caption for _, row in clips.rows for caption in row["captions"]]
-        words = config.words.model_copy(update={"vocabulary": learn_vocabulary(captions, data.words)})
-        config = config.model_copy(update={"words": words})
+    config = _with_vocabulary(recipe, clips)
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
     if system.view == "tokens":
@@ -282,6 +279,20 @@ def build(recipe: Recipe) -> _Parts:
     frames = info.spec.frames(data.crop_seconds)
     train_data, valid_data = (LatentDataset(data.folder, split, frames, system.view) for split in ("train", "valid"))
     return _Parts(config, system, codec, train_data, valid_data)
+
+
+def _with_vocabulary(recipe: Recipe, clips: LatentDataset) -> SystemConfig:
+    """The system's settings with the captions' vocabulary, where it is told words and has none yet.  Raises ValueError."""
+    config, data = recipe.system, recipe.data
+    if isinstance(config.words, T5Config):
+        if "words" in data.model_fields_set:
+            raise ValueError("data.words is the size of a vocabulary, and T5 brings its own; leave it out.")
+        return config
+    if config.words.vocabulary:
+        return config
+    captions = [caption for _, row in clips.rows for caption in row["captions"]]
+    words = config.words.model_copy(update={"vocabulary": learn_vocabulary(captions, data.words)})
+    return config.model_copy(update={"words": words})
 
 
 def _check_tokens(recipe: Recipe, codec: Codec, info: CacheInfo) -> None:
@@ -306,7 +317,8 @@ def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path
     assert batch.mask is not None
     blank = Canvas.blank(len(seeds), batch.mask.shape[1], system.spec, system.view)
     canvas = Canvas(blank.frames.to(device), blank.given.to(device))
-    made = system.generate(canvas, batch.values, seeds).cpu()
+    values = {name: column for name, column in batch.values.items() if name in system.conditions}  # a corpus may know more
+    made = system.generate(canvas, values, seeds).cpu()
     for i, audio in enumerate(parts.codec.decode(parts.codec.as_frames(made, system.view))):
         sound.write(folder / f"{i}.wav", audio, parts.codec.sample_rate)
         text = batch.values["text"][i] or ""

@@ -6,11 +6,12 @@ of 40 ms is coarse for rhythm, so onsets also mark one of four sub-frame slots.
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 from torch import nn
 
 from counterpoint.conditioners.base import Conditioner
@@ -167,6 +168,10 @@ class ScoreConfig(Config):
 
     def build(self, width: int) -> "ScoreFrames":
         return ScoreFrames(self, width)
+
+
+OptionalScore = Annotated[ScoreConfig | None, BeforeValidator(lambda value: None if value == "none" else value)]
+"""How a system is told a score, if it is: TOML has no null, so that recipes write "none"."""
 
 
 class ScoreFrames(Conditioner):

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoint.hub.checkpoint import CODECS, Checkpoint, load, load_codec, locate, read_manifest
+from counterpoint.hub import musicgen_layout
+from counterpoint.hub.checkpoint import CODECS, CONFIG, Checkpoint, load, load_codec, locate, read_manifest
 from counterpoint.types import Canvas, Cond
 
 SECONDS = 1.0
@@ -19,7 +20,8 @@ LONG = 8
 def describe(source: str | Path) -> str:
     """The text of `counterpoint info`.  Raises ValueError where there is no such model."""
     folder = locate(source)
-    manifest = read_manifest(folder)
+    theirs = musicgen_layout.written_by_transformers(folder / CONFIG)
+    manifest = read_manifest(folder) if theirs is None else load(folder).manifest
     head = [f"{folder.name}: {manifest.kind}, version {manifest.version}, licence {manifest.capability.licence}"]
     if manifest.kind in CODECS:
         codec = load_codec(folder)

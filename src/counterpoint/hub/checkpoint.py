@@ -25,9 +25,10 @@ from counterpoint import config as settings
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.conditioners.text import TOKENIZERS, T5Config
 from counterpoint.config import Config
 from counterpoint.files import renamed
-from counterpoint.hub import encodec_layout
+from counterpoint.hub import encodec_layout, musicgen_layout
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
@@ -181,7 +182,7 @@ def locate(source: str | Path, download: bool = True) -> Path:
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = [CONFIG, WEIGHTS, CARD, f"codec/{CONFIG}", f"codec/{WEIGHTS}"]
+    patterns = [CONFIG, WEIGHTS, CARD, f"codec/{CONFIG}", f"codec/{WEIGHTS}", "tokenizer_config.json", *TOKENIZERS]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # the Hub client raises many kinds: offline, no such repository, no permission, ...
@@ -197,8 +198,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def load(source: str | Path) -> Checkpoint:
-    """A system and its codec, in evaluation mode on the CPU.  Raises ValueError: what is wrong with which file, what to do."""
+    """A system and its codec, in evaluation mode on the CPU; also a MusicGen that transformers wrote.
+
+    Raises ValueError: what is wrong with which file, what to do.
+    """
     folder = locate(source)
+    if (content := musicgen_layout.written_by_transformers(folder / CONFIG)) is not None:
+        return _load_theirs(folder, content)
     manifest = read_manifest(folder)
     if manifest.kind in CODECS:
         raise ValueError(f"{str(source)!r} is a codec, which does not generate; name a generator such as jasco-tiny.")
@@ -216,6 +222,29 @@ def load(source: str | Path) -> Checkpoint:
     system = config.build(spec)
     _fill(system, folder, manifest.weights)
     return Checkpoint(system, config, codec, Path(folder).name, f"{manifest.version}+{manifest.weights[:8]}", manifest)
+
+
+def _load_theirs(folder: Path, content: Mapping[str, Any]) -> Checkpoint:
+    """A whole MusicGen of transformers, whose text encoder is read from the folder when it is first told a text."""
+    if content["model_type"] == musicgen_layout.DECODER:
+        raise ValueError(f"{folder} holds a MusicGen without its text encoder and codec; give the folder of the whole model.")
+    try:
+        parts = [content[name] for name in ("text_encoder", "audio_encoder", "decoder")]
+        words = T5Config(model=str(folder), dim=parts[0]["d_model"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / CONFIG} does not state {error}; save it again with a newer transformers.") from error
+    config = musicgen_layout.settings(parts[2], words)
+    codec = encodec_layout.settings(parts[1]).build()
+    if parts[2]["vocab_size"] != codec.spec.bins or len(config.delays) > codec.spec.levels:
+        made, known = f"{len(config.delays)} of {parts[2]['vocab_size']}", f"{codec.spec.levels} of {codec.spec.bins}"
+        raise ValueError(f"{folder} makes {made} tokens a frame, but its codec knows {known}; save it with its own codec.")
+    system = config.build(codec.spec)
+    _fill(codec, folder, rename=musicgen_layout.rename_codec)
+    digest = _fill(system, folder, rename=musicgen_layout.rename)
+    manifest = system_manifest(config, system, codec)
+    capability = manifest.capability.model_copy(update={"licence": "that of its own card"})
+    manifest = manifest.model_copy(update={"weights": digest, "capability": capability})
+    return Checkpoint(system, config, codec, folder.name, f"{manifest.version}+{digest[:8]}", manifest)
 
 
 def load_codec(source: str | Path, download: bool = True) -> Codec:
@@ -257,16 +286,17 @@ def _spec(content: dict[str, Any], folder: Path) -> Spec:
         raise ValueError(f"{folder / CONFIG}: spec must hold rate, dim, levels and bins, not {json.dumps(content)}.") from error
 
 
-def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | None = None) -> None:
-    """Put the folder's weights, as 32-bit floats, into a module just built, and set it to evaluation.
+def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | None = None) -> str:
+    """Put the folder's weights, as 32-bit floats, into a module just built, set it to evaluation, and give their SHA-256.
 
-    `digest` is that of the weights where it is known; `rename` turns another library's tensors into ours.
+    `digest` is what that has to be, where it is known; `rename` turns another library's tensors into ours.
     """
     path = folder / WEIGHTS
     if not path.is_file():
         raise ValueError(f"{folder} has no {WEIGHTS}; the checkpoint is incomplete, so fetch or save it again.")
     data = path.read_bytes()
-    if digest and hashlib.sha256(data).hexdigest() != digest:
+    found = hashlib.sha256(data).hexdigest()
+    if digest and found != digest:
         raise ValueError(f"{path} is damaged or belongs to another {CONFIG}; fetch or save the checkpoint again.")
     try:
         tensors = safetensors.torch.load(data)
@@ -276,6 +306,7 @@ def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | No
     _check(tensors, module.state_dict(), path)
     module.load_state_dict(tensors)  # 16-bit floats become the module's own
     module.eval()
+    return found
 
 
 def _check(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:

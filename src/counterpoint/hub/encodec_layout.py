@@ -33,6 +33,10 @@ NAMES = {
 """Their settings that are ours under another name."""
 
 
+_SCALE, _DIRECTION = ".parametrizations.weight.original0", ".parametrizations.weight.original1"
+"""What older releases call weight_g and weight_v."""
+
+
 def written_by_transformers(file: Path) -> dict[str, Any] | None:
     """The content of a config.json if it is that of transformers' EncodecModel, else None."""
     try:
@@ -64,6 +68,7 @@ def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Their tensors by our names; what only their training needs is left out."""
     ours = {"mean": torch.zeros(()), "std": torch.ones(())}  # measured by nobody yet
     for name, tensor in tensors.items():
+        name = name.replace(".weight_g", _SCALE).replace(".weight_v", _DIRECTION)
         parts = name.split(".")
         if parts[0] != "quantizer":
             ours[name] = tensor

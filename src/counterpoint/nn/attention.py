@@ -1,4 +1,4 @@
-"""Attention with rotary positions: scaled dot product, by torch's kernels but where they lose; and what it remembers."""
+"""Attention: scaled dot product, by torch's kernels but where they lose; what it remembers; and how it knows positions."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,18 @@ def rotary_angles(
     frequencies = period ** (-torch.arange(0, dim, 2, device=device, dtype=torch.float32) / dim)
     angles = torch.arange(first, first + length, device=device, dtype=torch.float32)[:, None] * frequencies
     return torch.cat((angles.cos(), angles.cos()), dim=-1), torch.cat((angles.sin(), angles.sin()), dim=-1)
+
+
+def sinusoids(first: int, length: int, width: int, device: torch.device, period: float = 10_000.0) -> Float[Tensor, "t h"]:
+    """A vector for each position from `first` on: cosines, then sines, of frequencies from 1 to 1 / `period`, both included.
+
+    That is MusicGen's order and spacing; in "Attention is all you need" (section 3.5) sines alternate with cosines, and the
+    lowest frequency is left out.
+    """
+    half = width // 2
+    frequencies = period ** (-torch.arange(half, device=device, dtype=torch.float32) / (half - 1))
+    angles = torch.arange(first, first + length, device=device, dtype=torch.float32)[:, None] * frequencies
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)
 
 
 def rotate(x: Float[Tensor, "b a t d"], cos: Float[Tensor, "t d"], sin: Float[Tensor, "t d"]) -> Float[Tensor, "b a t d"]:

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from counterpoint.config import Config
-from counterpoint.nn.attention import Attention, KeyValues, rotary_angles
+from counterpoint.nn.attention import Attention, KeyValues, rotary_angles, sinusoids
 from counterpoint.types import Cond
 
 
@@ -33,6 +33,8 @@ class TransformerConfig(Config):
     context: bool = True
     """Whether blocks attend to Cond.context."""
     time: Literal["adaln", "context", "none"] = "context"
+    positions: Literal["rotary", "sinusoidal"] = "rotary"
+    """How blocks know where a frame stands: queries and keys are turned, or sinusoids are added to the frames (MusicGen)."""
     skips: bool = False
     local: int = Field(default=0, ge=0)
     """Taps of a depthwise convolution before each attention; 0 for none."""
@@ -41,6 +43,8 @@ class TransformerConfig(Config):
     def _fits(self) -> "TransformerConfig":
         if self.width % (2 * self.heads):
             raise ValueError(f"width {self.width} must be an even multiple of heads {self.heads}; change one of them.")
+        if self.positions == "sinusoidal" and self.width < 4:
+            raise ValueError(f'positions "sinusoidal" take a width of 4 or more, not {self.width}; raise width.')
         if self.feedforward * self.width < 1:
             raise ValueError(f"feedforward {self.feedforward:g} leaves nothing of width {self.width}; raise it.")
         if self.skips and self.depth < 2:
@@ -106,7 +110,10 @@ class Transformer(nn.Module):
         context, context_mask = self._context(cond, told)
         modulation = None if self.modulation is None or told is None else self.modulation(F.silu(told))
         before = 0 if memory is None else memory.length
-        rotary = rotary_angles(before, x.shape[1], self.config.width // self.config.heads, x.device)
+        if self.config.positions == "sinusoidal":
+            x, rotary = x + sinusoids(before, x.shape[1], self.config.width, x.device).to(x.dtype), None
+        else:
+            rotary = rotary_angles(before, x.shape[1], self.config.width // self.config.heads, x.device)
         stack: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             if self.config.skips and i >= self.config.depth - len(self.skips):
@@ -175,7 +182,7 @@ class Block(nn.Module):
         context_mask: Bool[Tensor, "b s"] | None,
         modulation: Float[Tensor, "b six_h"] | None,
         mask: Bool[Tensor, "b t"] | None,
-        rotary: tuple[Tensor, Tensor],
+        rotary: tuple[Tensor, Tensor] | None,
         past: BlockMemory | None = None,
     ) -> Float[Tensor, "b t h"]:
         """`modulation` holds scale, shift and gate of the two residual branches, side by side."""

@@ -16,7 +16,8 @@ from torch import Generator, Tensor, nn
 
 from counterpoint import rng
 from counterpoint.conditioners.base import Conditioners, drop
-from counterpoint.conditioners.score import ScoreConfig
+from counterpoint.conditioners.score import OptionalScore, ScoreConfig
+from counterpoint.conditioners.text import TextConfig
 from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
 from counterpoint.nn.transformer import TransformerConfig
@@ -39,8 +40,8 @@ class JascoConfig(Config):
 
     kind: Literal["jasco"] = "jasco"
     backbone: TransformerConfig = TransformerConfig(skips=True)
-    words: WordsConfig = WordsConfig()
-    score: ScoreConfig = ScoreConfig()
+    words: TextConfig = WordsConfig()
+    score: OptionalScore = ScoreConfig()
     sigma_min: float = Field(default=1e-5, ge=0, lt=1)
     time_distribution: flow.TimeDistribution = "uniform"
     time_weight: flow.TimeWeight = "increasing"
@@ -86,16 +87,16 @@ class JascoConfig(Config):
 class Jasco(System):
     """Words, a score and a canvas in; frames out."""
 
-    conditions = ("text", "score")
-
     def __init__(self, config: JascoConfig, spec: Spec) -> None:
         super().__init__(spec)
         self.config = config
         self.tasks = ("generate", "continue", "inpaint") if config.canvas > 0 else ("generate",)
         width = config.backbone.width
-        self.conditioners = Conditioners({"text": config.words.build(width), "score": config.score.build(width)})
+        told = {"text": config.words, "score": config.score}
+        self.conditioners = Conditioners({name: kind.build(width) for name, kind in told.items() if kind is not None})
+        self.conditions = tuple(self.conditioners)
         given = spec.dim + 1 if config.canvas > 0 else 0  # the frames that are given, and which they are
-        self.embed = nn.Linear(spec.dim + given + config.score.channels, width)
+        self.embed = nn.Linear(spec.dim + given + (config.score.channels if config.score else 0), width)
         self.backbone = config.backbone.build()
         self.out = nn.Linear(width, spec.dim)
         nn.init.zeros_(self.out.weight)

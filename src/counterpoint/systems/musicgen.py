@@ -8,7 +8,7 @@ Reading order: `objectives` is training, `generate` is sampling; both go through
 """
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from counterpoint import rng
 from counterpoint.conditioners.base import Conditioners, drop
-from counterpoint.conditioners.score import ScoreConfig
+from counterpoint.conditioners.score import OptionalScore, ScoreConfig
+from counterpoint.conditioners.text import TextConfig
 from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
 from counterpoint.nn.transformer import Memory, TransformerConfig
@@ -37,15 +38,21 @@ class Sampling(Config):
     guidance: dict[str, FiniteFloat] = Field(default_factory=lambda: {"all": 3.0}, min_length=1)
 
 
+def _with_biases(settings: dict[str, Any]) -> bool:
+    return "backbone" not in settings or settings["backbone"].positions != "sinusoidal"
+
+
 class MusicgenConfig(Config):
-    """The paper's model is the default; recipes state what differs."""
+    """The paper's network is the default, and what needs no download; recipes state what differs."""
 
     kind: Literal["musicgen"] = "musicgen"
-    backbone: TransformerConfig = TransformerConfig(causal=True, time="none")
-    words: WordsConfig = WordsConfig()
-    score: ScoreConfig = ScoreConfig()
+    backbone: TransformerConfig = TransformerConfig(causal=True, time="none", positions="sinusoidal")
+    words: TextConfig = WordsConfig()
+    score: OptionalScore = ScoreConfig()
     delays: tuple[int, ...] = (0, 1, 2, 3)
     """Steps by which each level lags; as many leading levels of the codec are made as there are delays."""
+    head_bias: bool = Field(default_factory=_with_biases)
+    """Whether the layers that predict tokens have biases: as a rule, not with MusicGen's positions, and otherwise they have."""
     drop_all: float = Field(default=0.2, ge=0, le=1)
     """Chance that an item is told nothing in training."""
     drop_each: float = Field(default=0.1, ge=0, le=1)
@@ -87,7 +94,6 @@ class MusicgenConfig(Config):
 class Musicgen(System):
     """Words, a score and a beginning in; tokens of the levels that it makes out."""
 
-    conditions = ("text", "score")
     tasks = ("generate", "continue")
     view: View = "tokens"
 
@@ -99,12 +105,14 @@ class Musicgen(System):
         self.spec = replace(spec, levels=len(config.delays))
         width, levels = config.backbone.width, len(config.delays)
         self.special = spec.bins
-        self.conditioners = Conditioners({"text": config.words.build(width), "score": config.score.build(width)})
+        told = {"text": config.words, "score": config.score}
+        self.conditioners = Conditioners({name: kind.build(width) for name, kind in told.items() if kind is not None})
+        self.conditions = tuple(self.conditioners)
         tables = [nn.Embedding(spec.bins + 1, width) for _ in range(levels)]
         self.embed = nn.ModuleList(tables)
-        self.told = nn.Linear(config.score.channels, width)
+        self.told = nn.Linear(config.score.channels, width) if config.score else None
         self.backbone = config.backbone.build()
-        self.out = nn.Linear(width, levels * spec.bins)
+        self.out = nn.Linear(width, levels * spec.bins, bias=config.head_bias)
         for table in tables:
             nn.init.normal_(table.weight, std=levels**-0.5)
         nn.init.normal_(self.out.weight, std=0.02)
@@ -168,7 +176,7 @@ class Musicgen(System):
     def _ahead(self, cond: Cond, first: int, length: int) -> Float[Tensor, "b s h"] | float:
         """What is told of frame s, at step s, which makes that frame's first level; after the last frame nothing is told."""
         told: Tensor | float = 0.0 if cond.vector is None else cond.vector[:, None]
-        if cond.frames is None:
+        if cond.frames is None or self.told is None:
             return told
         frames = self.told(cond.frames[:, first : first + length])
         return told + nn.functional.pad(frames, (0, 0, 0, length - frames.shape[1]))

@@ -1,0 +1,178 @@
+"""MusicGen against transformers' own, with random weights: the same logits, greedy tokens and audio."""
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from counterpoint import generation
+from counterpoint.conditioners.text import T5Config
+from counterpoint.hub import anatomy, checkpoint, encodec_layout, musicgen_layout
+from counterpoint.systems.musicgen import Musicgen, Sampling
+from counterpoint.types import Canvas, Cond, Spec
+
+transformers = pytest.importorskip("transformers", reason="needs the extra 'text'")
+
+BINS = 64
+TEXTS = ["slow piano in a minor", "fast"]
+FRAMES = 200
+
+
+def decoder_settings(levels: int, width: int, **settings):
+    sizes = {"vocab_size": BINS, "num_hidden_layers": 3, "ffn_dim": 3 * width, "num_attention_heads": 4, "hidden_size": width}
+    special = {"pad_token_id": BINS, "bos_token_id": BINS}
+    return transformers.MusicgenDecoderConfig(num_codebooks=levels, **sizes, **special, **settings)
+
+
+def scattered(model: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """Weights of which none is small enough to hide."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(std=1.0 if "embed_tokens" in name else 0.2, generator=generator)
+            if "norm" in name and name.endswith("weight"):
+                parameter.add_(1)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def whole(tiny_t5, tmp_path_factory):
+    """Builds the folder of a whole model once for each number of levels and width, with the model."""
+    made = {}
+
+    def build(levels: int, width: int):
+        if (levels, width) not in made:
+            bandwidth = 0.3 * levels  # 50 frames a second, 6 bits a token
+            sizes = {"num_filters": 4, "hidden_size": 16, "codebook_dim": 16, "codebook_size": BINS}
+            shape = {"sampling_rate": 800, "upsampling_ratios": [4, 4], "target_bandwidths": [bandwidth]}
+            codec = transformers.EncodecConfig(**sizes, **shape, normalize=False, use_causal_conv=False)
+            text = transformers.T5Config.from_pretrained(tiny_t5)
+            settings = transformers.MusicgenConfig(
+                text_encoder=text, audio_encoder=codec, decoder=decoder_settings(levels, width)
+            )
+            model = scattered(transformers.MusicgenForConditionalGeneration(settings), seed=levels + width)
+            for layer in model.audio_encoder.quantizer.layers:
+                layer.codebook.embed.normal_(generator=torch.Generator().manual_seed(0))
+            folder = tmp_path_factory.mktemp("whole")
+            model.save_pretrained(folder)
+            transformers.AutoTokenizer.from_pretrained(tiny_t5).save_pretrained(folder)
+            made[levels, width] = folder, model
+        return made[levels, width]
+
+    return build
+
+
+def tokenized(folder, texts: list[str]):
+    return transformers.AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
+
+
+@pytest.mark.parametrize("compat", ["mask", "audiocraft"])
+@pytest.mark.parametrize("texts", [TEXTS, ["slow piano", "fast piano"]], ids=["padded", "of one length"])
+@pytest.mark.parametrize(("levels", "width"), [(1, 16), (2, 48), (4, 32), (4, 24)])
+def test_logits_are_transformers(whole, levels, width, texts, compat):
+    """A width of 24 is that of the text encoder, which is then not projected."""
+    folder, model = whole(levels, width)
+    system = checkpoint.load(folder).system
+    assert isinstance(system, Musicgen)
+    system.conditioners["text"].config = system.conditioners["text"].config.model_copy(update={"compat": compat})
+    history = torch.randint(BINS + 1, (2, levels, 30), generator=torch.Generator().manual_seed(1))
+    words = tokenized(folder, texts)
+    with torch.no_grad():
+        if compat == "mask":
+            told = {"input_ids": words.input_ids, "attention_mask": words.attention_mask}
+            oracle = model(**told, decoder_input_ids=history.flatten(0, 1)).logits
+        else:
+            states = model.text_encoder(**words).last_hidden_state
+            states = states if width == 24 else model.enc_to_dec_proj(states)
+            shown = states * words.attention_mask[..., None]
+            oracle = model.decoder(history.flatten(0, 1), encoder_hidden_states=shown).logits
+        ours = system._logits(history, system.conditioners({"text": texts}, system.spec, 30, 2))
+    torch.testing.assert_close(ours, oracle.unflatten(0, (2, levels)), atol=1e-4, rtol=0)
+    assert oracle.std() > 0.3
+
+
+@pytest.mark.parametrize(("levels", "channels"), [(1, 1), (2, 1), (4, 1), (4, 2)])
+def test_the_decoder_alone_is_transformers(tmp_path, levels, channels):
+    model = scattered(transformers.MusicgenForCausalLM(decoder_settings(levels, 32, audio_channels=channels)), seed=3)
+    model.save_pretrained(tmp_path)
+    content = musicgen_layout.written_by_transformers(tmp_path / "config.json")
+    assert content is not None
+    config = musicgen_layout.settings(content, T5Config(dim=32))
+    assert config.delays == ((0, 0, 1, 1) if channels == 2 else tuple(range(levels)))
+    system = config.build(Spec(50.0, 16, levels, BINS)).eval()
+    system.load_state_dict(musicgen_layout.rename(load_file(tmp_path / "model.safetensors")))
+    generator = torch.Generator().manual_seed(1)
+    history, states = torch.randint(BINS + 1, (2, levels, 30), generator=generator), torch.randn(2, 5, 32, generator=generator)
+    mask = torch.arange(5) < torch.tensor([[5], [2]])
+    with torch.no_grad():
+        told = {"encoder_hidden_states": states, "encoder_attention_mask": mask.long()}
+        oracle = model(history.flatten(0, 1), **told).logits.unflatten(0, (2, levels))
+        torch.testing.assert_close(system._logits(history, Cond(context=states, mask=mask)), oracle, atol=1e-4, rtol=0)
+    with pytest.raises(ValueError, match="without its text encoder and codec"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize(("levels", "width"), [(1, 16), (2, 48), (4, 32)])
+def test_greedy_guided_tokens_and_their_sound_are_transformers(whole, levels, width, monkeypatch):
+    """Two texts of different length at once, through delays, guidance, memory and codec."""
+    folder, model = whole(levels, width)
+    seen, decode = [], model.audio_encoder.decode
+    monkeypatch.setattr(model.audio_encoder, "decode", lambda codes, **told: seen.append(codes) or decode(codes, **told))
+    greedy = {"do_sample": False, "guidance_scale": 3.0, "max_new_tokens": FRAMES + levels - 1}
+    heard = model.generate(**tokenized(folder, TEXTS), **greedy, pad_token_id=BINS, decoder_start_token_id=BINS)
+    loaded = checkpoint.load(folder)
+    sampling = Sampling(temperature=0, guidance={"all": 3.0})
+    canvas = Canvas.blank(2, FRAMES, loaded.system.spec, "tokens")
+    tokens = loaded.system.generate(canvas, {"text": TEXTS}, [0, 1], sampling)
+    assert torch.equal(tokens, seen[0][0]) and len(tokens.unique()) > 5 and not torch.equal(tokens[0], tokens[1])
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.codec.decode(loaded.codec.from_tokens(tokens)), heard, atol=1e-4, rtol=1e-4)
+
+
+def test_a_whole_model_is_loaded_described_and_asked_like_any_other(whole, tmp_path):
+    folder, _ = whole(4, 32)
+    model = generation.load(folder)
+    take = model.generate("slow piano", seconds=1, seed=3)
+    assert take.audio.shape == (1, 800) and take.record["plan"] == "none" and take.record["unknown"] == []
+    assert "musicgen" in anatomy.describe(folder) and "that of its own card" in anatomy.describe(folder)
+    loaded = model.checkpoint
+    checkpoint.save(tmp_path / "codec", loaded.codec, checkpoint.codec_manifest(loaded.codec.config, loaded.codec))
+    checkpoint.save(tmp_path, loaded.system, checkpoint.system_manifest(loaded.config, loaded.system, loaded.codec))
+    assert torch.equal(generation.load(tmp_path).generate("slow piano", seconds=1, seed=3).audio, take.audio)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decoder": {"vocab_size": 32}}, "makes 4 of 32 tokens a frame, but its codec knows 4 of 64"),
+        ({"decoder": {"num_codebooks": 8}}, "makes 8 of 64 tokens a frame, but its codec knows 4 of 64"),
+        ({"decoder": {"activation_function": "relu"}}, "another activation than gelu"),
+        ({"decoder": {"hidden_size": 40}}, "does not fit its config.json"),
+        ({"decoder": {"num_attention_heads": 3}}, "width 32 must be an even multiple of heads 3"),
+        ({"text_encoder": None}, "does not state"),
+        ({"audio_encoder": {"normalize": True}}, "loudness apart"),
+    ],
+)
+def test_parts_that_do_not_fit_are_told_in_a_sentence(whole, tmp_path, change, message):
+    folder = shutil.copytree(whole(4, 32)[0], tmp_path / "here")
+    content = json.loads((folder / "config.json").read_text())
+    for name, part in change.items():
+        content[name] = None if part is None else content[name] | part
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        checkpoint.load(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_codec_of_an_older_release_is_read(whole):
+    folder, _ = whole(4, 32)
+    tensors = load_file(folder / "model.safetensors")
+    older = {
+        re.sub(r"parametrizations\.weight\.original([01])", lambda m: "weight_" + "gv"[int(m[1])], n): t
+        for n, t in tensors.items()
+    }
+    now, then = (encodec_layout.rename(named) for named in (tensors, older))
+    assert tensors.keys() != older.keys() and now.keys() == then.keys()
