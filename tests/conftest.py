@@ -13,6 +13,7 @@ ROOMS = (
     "generation",
     "nn",
     "paradigms",
+    "pieces",
     "rng",
     "systems.jasco",
     "systems.musicgen",

@@ -20,7 +20,7 @@ LAYERS = [
     {"analysis"},
     {"nn"},
     {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "parallel", "optim"},
-    {"music", "rng"},
+    {"music", "rng", "pieces"},
     {"types", "config", "files"},
 ]
 """From the top down: a room imports rooms below it."""

@@ -222,3 +222,13 @@ def test_nothing_warns_for_short_audio() -> None:
         warnings.simplefilter("error")
         audio.normalise(noise(0.001), RATE)
         audio.master(audio.fade(noise(0.001), RATE), RATE)
+
+
+@pytest.mark.parametrize("size", [100, 4001, 50_000])
+def test_limiting_and_fading_piece_by_piece_is_that_of_the_whole(size: int) -> None:
+    sound = torch.randn(2, 20_000, generator=torch.Generator().manual_seed(0)) * torch.linspace(0, 2, 20_000)
+    pieces = [Piece.alone(part, -1, last=False) for part in sound.split(size, dim=-1)]
+    limited = torch.cat(list(audio.limit_stream(pieces, 8000, -1.0)), dim=-1)
+    torch.testing.assert_close(limited, audio.limit(sound, 8000, -1.0), atol=1e-6, rtol=0)
+    faded = [audio.fade(part, 8000, first=i * size, total=20_000) for i, part in enumerate(sound.split(size, dim=-1))]
+    assert torch.equal(torch.cat(faded, dim=-1), audio.fade(sound, 8000))

@@ -106,6 +106,29 @@ def test_chunks_are_the_whole(codec, chunk, missing):
     torch.testing.assert_close(chunks, whole, atol=2e-4, rtol=0)
 
 
+@pytest.mark.parametrize("missing", [0, 333])
+def test_streams_are_the_whole(codec, missing):
+    """Bit for bit the same whatever the parts; the same as in one call up to rounding."""
+    audio = _clip(6, 4 * RATE)[None]
+    frames = codec.encode(audio)
+    samples = frames.shape[1] * codec.hop - missing
+    whole = codec.decode(frames, samples)
+    for parts in (1, 3, 7):
+        made = list(codec.decode_stream(frames.split(parts, dim=1), samples, chunk_frames=10))
+        once = list(codec.decode_stream([frames], samples, chunk_frames=10))
+        assert len(made) == len(once) > 4 and all(map(torch.equal, made, once))
+        torch.testing.assert_close(torch.cat(made, dim=-1), whole, atol=2e-4, rtol=0)
+        heard = audio[..., :samples].split(parts * 123, dim=-1)
+        streamed = torch.cat(list(codec.encode_stream(heard, chunk_frames=5)), dim=1)
+        torch.testing.assert_close(streamed, codec.encode(audio[..., :samples]), atol=1e-4, rtol=1e-4)
+
+
+def test_a_stream_whose_end_is_not_known_ends_as_well(codec):
+    frames = codec.encode(_clip(6, RATE)[None])
+    made = torch.cat(list(codec.decode_stream(frames.split(2, dim=1), chunk_frames=10)), dim=-1)
+    torch.testing.assert_close(made, codec.decode(frames), atol=2e-4, rtol=0)
+
+
 def test_long_audio_has_no_seams(codec):
     """With the sizes of real use: the level around every seam, in windows of 20 ms, is that of the audio in one piece."""
     frames = codec.encode(_clip(6, 24 * RATE)[None])

@@ -61,6 +61,40 @@ def test_chunks_are_the_whole(codec, chunk):
     torch.testing.assert_close(codec.decode(frames, chunk_frames=chunk), whole, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("parts", [1, 3, 7])
+@torch.no_grad()
+def test_streams_are_the_whole(codec, parts):
+    """To 1e-5 of the largest, whatever the parts; audio in parts of no whole number of frames; the end known or not."""
+    heard = audio(codec, 40 * 30 + 13)
+    frames = codec.encode(heard)
+    streamed = list(codec.encode_stream(heard.split(parts * 31, dim=-1), chunk_frames=4))
+    assert max(part.shape[1] for part in streamed) <= 4 + codec.margin + codec.encoder.reach
+    close(torch.cat(streamed, dim=1), frames)
+    for samples in (None, heard.shape[-1]):
+        whole = codec.decode(frames, samples)
+        made = torch.cat(list(codec.decode_stream(frames.split(parts, dim=1), samples, chunk_frames=4)), dim=-1)
+        close(made, whole)
+        assert torch.equal(made, torch.cat(list(codec.decode_stream([frames], samples, chunk_frames=4)), dim=-1))
+
+
+def close(made: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(made, expected, atol=1e-5 * expected.abs().max().item(), rtol=0)
+
+
+@torch.no_grad()
+def test_audio_comes_as_soon_as_its_neighbours_have(codec):
+    """A causal codec waits for nothing, another for what its layers hear; nothing is hidden in the modules between streams."""
+    frames = codec.encode(audio(codec, 40 * 40))
+    asked: list[int] = []
+    watched = (asked.append(i) or part for i, part in enumerate(frames.split(1, dim=1)))
+    stream = codec.decode_stream(watched, 40 * 40, chunk_frames=1)
+    first = next(stream)
+    waits = 0 if codec.config.causal else codec.margin + codec.decoder.reach
+    assert len(asked) == 1 + waits and first.shape[-1] == codec.hop
+    other = torch.cat(list(codec.decode_stream([frames], chunk_frames=1)), dim=-1)  # while the first is half-way
+    assert torch.equal(torch.cat([first, *stream], dim=-1), other)
+
+
 @torch.no_grad()
 def test_what_is_causal_does_not_hear_the_future():
     made = VARIANTS["causal"].build().eval()

@@ -138,6 +138,34 @@ def test_same_seed_same_frames(system):
     assert not torch.equal(generate(system, 2, [3, 4]), generate(system, 2, [5, 6]))
 
 
+@pytest.mark.parametrize("beginning", [0, 7])
+def test_streamed_is_generated_bit_for_bit(system, beginning):
+    """Parts along time, each as soon as it is certain; between them the caller's grad mode is its own."""
+    canvas = Canvas(draw(system, 2, 2), (torch.arange(FRAMES) < beginning).expand(2, -1))
+    steps: list[int] = []
+    parts, come = [], []
+    for part in system.stream(canvas, values(2), [3, 4], progress=lambda done, total: steps.append(done)):
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+        parts.append(by_frame(system, part))
+        come.append(len(steps))
+    assert torch.equal(torch.cat(parts, dim=1), by_frame(system, system.generate(canvas, values(2), [3, 4])))
+    if system.view == "tokens":
+        given = [beginning] if beginning else []
+        assert [part.shape[1] for part in parts] == given + [1] * (FRAMES - beginning)
+        late = max(system.config.delays)
+        assert come == [0] * len(given) + list(range(1 + late, 1 + late + FRAMES - beginning)), "no later than need be"
+
+
+def test_a_stream_that_is_closed_stops(system):
+    steps: list[int] = []
+    canvas = Canvas.blank(1, FRAMES, system.spec, system.view)
+    stream = system.stream(canvas, values(1), [3], progress=lambda done, total: steps.append(done))
+    next(stream)
+    before = len(steps)
+    stream.close()
+    assert next(stream, None) is None and len(steps) == before and torch.is_grad_enabled()
+
+
 def test_item_alone_equals_item_in_a_batch(system):
     together = generate(system, 4, [1, 2, 3, 4])
     told = values(4)

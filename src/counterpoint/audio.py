@@ -6,7 +6,7 @@ or around its peaks (`master`).
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from counterpoint import tags as tagging
 from counterpoint.files import renamed
+from counterpoint.pieces import Piece, around
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", "MPEG_LAYER_III")}
 """Suffixes that can be written, with soundfile's names for format and encoding."""
@@ -232,12 +233,21 @@ def master(audio: Float[Tensor, "c n"], sample_rate: int, lufs: float = -16.0, c
     return made * min(1.0, 10 ** ((ceiling - true_peak(made, sample_rate)) / 20))  # what a moving gain adds between samples
 
 
-def fade(audio: Float[Tensor, "c n"], sample_rate: int, rise: float = 0.005, fall: float = 0.03) -> Float[Tensor, "c n"]:
-    """Audio that begins and ends in silence, by half a cosine of `rise` and of `fall` seconds: a cut would click."""
-    length = audio.shape[-1]
-    place = torch.arange(length) / sample_rate
-    left = place.flip(0)
-    ramps = torch.minimum(place / rise, left / fall).clamp_max(1)
+def fade(
+    audio: Float[Tensor, "c n"],
+    sample_rate: int,
+    rise: float = 0.005,
+    fall: float = 0.03,
+    first: int = 0,
+    total: int | None = None,
+) -> Float[Tensor, "c n"]:
+    """Audio that begins and ends in silence, by half a cosine of `rise` and of `fall` seconds: a cut would click.
+
+    Of audio that comes piece by piece, `first` is the sample that a piece begins with and `total` the samples of all.
+    """
+    place = torch.arange(first, first + audio.shape[-1])
+    left = (first + audio.shape[-1] if total is None else total) - 1 - place
+    ramps = torch.minimum(place / sample_rate / rise, left / sample_rate / fall).clamp_max(1)
     return audio * (0.5 - 0.5 * torch.cos(math.pi * ramps)).to(audio)
 
 
@@ -255,3 +265,10 @@ def limit(audio: Float[Tensor, "c n"], sample_rate: int, ceiling: float) -> Floa
     reach = round(0.005 * sample_rate)
     lowest = -F.max_pool1d(F.pad(-needed, (2 * reach, 2 * reach), value=-1.0), 2 * reach + 1, stride=1)
     return audio * F.avg_pool1d(lowest, 2 * reach + 1, stride=1)
+
+
+def limit_stream(pieces: Iterable[Piece], sample_rate: int, ceiling: float) -> Iterator[Float[Tensor, "c _"]]:
+    """`limit` of audio that comes piece by piece, "c n" each: the same, 10 ms behind what has come."""
+    hears = 2 * round(0.005 * sample_rate) + _TAPS
+    for piece in around(pieces, hears, hears, -1):
+        yield piece.own(limit(piece.x, sample_rate, ceiling), -1)

@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -27,6 +27,7 @@ from counterpoint.config import Config
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import Checkpoint
 from counterpoint.music import Score
+from counterpoint.pieces import Piece
 from counterpoint.planning import Plan
 from counterpoint.request import Request
 from counterpoint.rng import mix
@@ -34,6 +35,10 @@ from counterpoint.types import Canvas, Progress, Roll, time_axis
 
 OVERLAP = 0.25
 """Share of a window that is given from the one before, in pieces longer than a window."""
+CHUNK = 1.0
+"""Seconds of a stream that are decoded at a time."""
+LOUDNESS, CEILING, GAIN = -16.0, -1.0, 12.0
+"""Of a stream: LUFS of its first chunk, dBTP of its peaks, and the most dB by which it is turned up or down."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,34 @@ class Take:
         caption = html.escape(f"{self.record['prompt']} (seed {self.seed})")
         source = f"data:audio/wav;base64,{base64.b64encode(data).decode()}"
         return f'<figure><figcaption>{caption}</figcaption><audio controls src="{source}"></audio></figure>'
+
+
+class Stream(Iterator[Tensor]):
+    """One piece of music while it is made: an iterator over its audio, "c _" at a time; `close` stops the work.
+
+    Joined, the chunks are the audio of `generate` before it is mastered, times a constant gain, its peaks turned down under
+    -1 dBTP (audio.limit).  Loudness can be measured only once all is there: so the gain brings the first chunk to -16 LUFS, by
+    GAIN dB at most, and stays.
+    """
+
+    def __init__(self, chunks: Generator[Tensor], sample_rate: int, seed: int, record: dict[str, Any], score: Score | None):
+        """`record` is that of a Take, with the gain (dB) from the first chunk on, and with other timings: seconds of work
+        until the first chunk, and in all so far; what the listener does in between does not count."""
+        self.sample_rate, self.seed, self.record, self.score = sample_rate, seed, record, score
+        self._chunks, self._timings = chunks, record["timings"]
+
+    def __next__(self) -> Float[Tensor, "c _"]:
+        started = perf_counter()
+        try:
+            chunk = next(self._chunks)
+        finally:
+            self._timings["total"] = round(self._timings.get("total", self._timings["plan"]) + perf_counter() - started, 3)
+        self._timings.setdefault("first", self._timings["total"])
+        return chunk
+
+    def close(self) -> None:
+        """Make no more of it; closing again, or at the end, does nothing."""
+        self._chunks.close()
 
 
 TAGGED = ("prompt", "seed", "model", "weights", "version", "seconds", "plan", "sampling")
@@ -107,12 +140,35 @@ class Model:
         asked |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         return next(self.takes(request.read(asked), progress))
 
+    def stream(
+        self,
+        text: str,
+        seconds: float | None = None,
+        seed: int = 0,
+        plan: str | Path = "auto",
+        steps: int | None = None,
+        guidance: float | Mapping[str, float] | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        progress: Progress | None = None,
+    ) -> Stream:
+        """The music of `generate` while it is made; nothing is done ahead of the listener.  Raises ValueError as that does.
+
+        A model that makes one frame after another is heard after a second or two of its frames; one that fills windows,
+        after the first window.
+        """
+        asked = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, "steps": steps, "guidance": guidance}
+        asked |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        job = self._job(request.read(asked), seed)
+        job.record["timings"] = {"plan": round(job.planned, 3)}
+        return Stream(self._chunks(job, progress), self.codec.sample_rate, seed, job.record, job.score)
+
     def takes(self, asked: Request, progress: Progress | None = None) -> Iterator[Take]:
         """The pieces of a request, one after the other, each as soon as it is there: item i has the seed `seed + i`.
 
         `progress` hears of the steps of all pieces together.
         """
-        self._check(asked)
         for i in range(asked.count):
             yield self._take(asked, asked.seed + i, _share(progress, i, asked.count))
 
@@ -136,24 +192,51 @@ class Model:
 
     @torch.inference_mode()
     def _take(self, asked: Request, seed: int, progress: Progress | None) -> Take:
+        job = self._job(asked, seed)
+        started = perf_counter()
+        filled = torch.cat(list(self._parts(job, progress)), dim=time_axis(self.system.view))
+        played = perf_counter()
+        audio = self._heard(self.codec.decode(self.codec.as_frames(filled, self.system.view), job.samples))
+        audio = sound.master(sound.fade(audio, self.codec.sample_rate), self.codec.sample_rate)
+        timings = {"plan": job.planned, "generate": played - started, "decode": perf_counter() - played}
+        job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
+        return Take(audio, self.codec.sample_rate, seed, job.record, job.score)
+
+    @torch.inference_mode()
+    def _chunks(self, job: "_Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
+        """The audio of a stream."""
+        yield from sound.limit_stream(self._levelled(job, progress), self.codec.sample_rate, CEILING)
+
+    def _levelled(self, job: "_Job", progress: Progress | None) -> Iterator[Piece]:
+        """Audio as it is decoded, faded in and out, at the gain that suits the first of it (which the job's record tells)."""
+        rate, done, gain = self.codec.sample_rate, 0, 0.0
+        frames = (self.codec.as_frames(part, self.system.view) for part in self._parts(job, progress))
+        for decoded in self.codec.decode_stream(frames, job.samples, self.system.spec.frames(CHUNK)):
+            audio = sound.fade(self._heard(decoded), rate, first=done, total=job.samples)
+            if done == 0 and (level := sound.loudness(audio, rate)) > -math.inf:
+                gain = round(min(max(LOUDNESS - level, -GAIN), GAIN), 2)
+            job.record["gain"] = gain
+            done += audio.shape[-1]
+            yield Piece.alone(audio * 10 ** (gain / 20), -1, last=done == job.samples)
+
+    def _heard(self, decoded: Float[Tensor, "1 c n"]) -> Float[Tensor, "c n"]:
+        """Raises ValueError for numbers that are no sound."""
+        if not torch.isfinite(decoded).all():
+            raise ValueError(
+                f"{self.checkpoint.name} made numbers that are no sound; lower the guidance, or check the checkpoint."
+            )
+        return decoded[0].float().cpu()
+
+    def _job(self, asked: Request, seed: int) -> "_Job":
+        """What there is to do, before any of it is done.  Raises ValueError for what cannot be."""
+        self._check(asked)
         started = perf_counter()
         plan = self._plan(asked, seed)
         length = planning.DEFAULT_SECONDS if plan is None else plan.score.seconds
         seconds = asked.seconds or length
         self._check_length(seconds, f"the plan {asked.plan}" if asked.seconds is None and plan is not None else "the request")
         score = None if plan is None else planning.trim(plan.score, seconds) if seconds != length else plan.score
-        planned = perf_counter()
         sampling = self._sampling(asked)
-        samples = round(seconds * self.codec.sample_rate)
-        filled = self._fill(asked.text, score, self.codec.num_frames(samples), seed, sampling, progress)
-        played = perf_counter()
-        audio = self.codec.decode(self.codec.as_frames(filled, self.system.view), samples)[0].float().cpu()  # c n
-        if not torch.isfinite(audio).all():
-            raise ValueError(
-                f"{self.checkpoint.name} made numbers that are no sound; lower the guidance, or check the checkpoint."
-            )
-        audio = sound.master(sound.fade(audio, self.codec.sample_rate), self.codec.sample_rate)
-        timings = {"plan": planned - started, "generate": played - planned, "decode": perf_counter() - played}
         record = {
             "prompt": asked.text,
             "seed": seed,
@@ -166,9 +249,9 @@ class Model:
             "note": "" if plan is None else _disagreement(length, seconds, plan.overridden),
             "unknown": list(unheard(asked.text, self.checkpoint.config.words) if plan is None else plan.unknown),
             "sampling": sampling.model_dump(),
-            "timings": {name: round(value, 3) for name, value in timings.items()},
         }
-        return Take(audio, self.codec.sample_rate, seed, record, score)
+        samples = round(seconds * self.codec.sample_rate)
+        return _Job(asked.text, score, samples, seed, sampling, record, perf_counter() - started)
 
     def _plan(self, asked: Request, seed: int) -> Plan | None:
         if asked.plan == "none" or "score" not in self.system.conditions:
@@ -184,25 +267,46 @@ class Model:
             raise ValueError(f"{self.checkpoint.name} is not sampled by {name}; it knows {known}.")
         return default.model_copy(update=changes)
 
-    def _fill(
-        self, text: str, score: Score | None, frames: int, seed: int, sampling: Config, progress: Progress | None
-    ) -> Tensor:
-        """The canvas, filled in windows; each is given the end of the one before, and its own part of the painted score."""
-        spec, axis = self.system.spec, time_axis(self.system.view)
-        window = spec.frames(self.checkpoint.config.window_seconds)
-        roll = None if score is None else paint(score, spec.rate, frames)
+    @torch.inference_mode()
+    def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
+        """The canvas, part after part along time.
+
+        It is filled in windows; each is given the end of the one before, and its own part of the painted score.
+        """
+        spec, axis, frames = self.system.spec, time_axis(self.system.view), self.codec.num_frames(job.samples)
+        roll = None if job.score is None else paint(job.score, spec.rate, frames)
         blank = Canvas.blank(1, frames, spec, self.system.view)
         done, given = blank.frames.to(self.device), blank.given.to(self.device)
-        windows = _windows(frames, window)
+        windows = _windows(frames, spec.frames(self.checkpoint.config.window_seconds))
+        told = 0
         for i, here in enumerate(windows):
-            part = None if roll is None else Roll(roll.frames[here], roll.vector)
-            values = {"text": [text]} if part is None else {"text": [text], "score": [part]}
-            shown = done.narrow(axis, here.start, here.stop - here.start)
-            canvas = Canvas(shown.clone(), given[:, here].clone())
-            own = seed if i == 0 else mix(seed, i)
-            shown.copy_(self.system.generate(canvas, values, [own], sampling, _share(progress, i, len(windows))))
+            values = {"text": [job.text]} | ({} if roll is None else {"score": [Roll(roll.frames[here], roll.vector)]})
+            canvas = Canvas(done.narrow(axis, here.start, here.stop - here.start).clone(), given[:, here].clone())
+            own = job.seed if i == 0 else mix(job.seed, i)
+            place = here.start
+            for part in self.system.stream(canvas, values, [own], job.sampling, _share(progress, i, len(windows))):
+                size = part.shape[axis]
+                done.narrow(axis, place, size).copy_(part)
+                place += size
+                if place > told:
+                    yield done.narrow(axis, told, place - told).clone()
+                    told = place
             given[:, here] = True
-        return done
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A checked request, planned but not begun."""
+
+    text: str
+    score: Score | None
+    samples: int
+    seed: int
+    sampling: Config
+    record: dict[str, Any]
+    """That of a Take, without timings."""
+    planned: float
+    """Seconds that the planning took."""
 
 
 def _device(name: str) -> torch.device:

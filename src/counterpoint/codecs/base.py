@@ -2,7 +2,9 @@
 
 import abc
 import math
+from collections.abc import Iterable, Iterator
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -36,6 +38,25 @@ class Codec(nn.Module, abc.ABC):
     @abc.abstractmethod
     def decode(self, frames: Float[Tensor, "b t d"], samples: int | None = None) -> Float[Tensor, "b c n"]:
         """Audio of `samples` (all that the frames cover, by default), in memory that does not grow with their number."""
+
+    def encode_stream(
+        self, parts: Iterable[Float[Tensor, "b c _"]], chunk_frames: int = 25
+    ) -> Iterator[Float[Tensor, "b _ d"]]:
+        """`encode` of audio that is still on its way: frames, up to `chunk_frames` at a time, as soon as they are certain.
+
+        The same whatever parts the audio comes in.  A codec that cannot work piece by piece waits for all of it.
+        """
+        yield self.encode(torch.cat(list(parts), dim=-1))
+
+    def decode_stream(
+        self, parts: Iterable[Float[Tensor, "b _ d"]], samples: int | None = None, chunk_frames: int = 25
+    ) -> Iterator[Float[Tensor, "b c _"]]:
+        """`decode` of frames that are still on their way: audio, up to `chunk_frames` at a time, as soon as it is certain.
+
+        The same whatever parts the frames come in; no more of them are asked for than `samples` need, and the end is known
+        in time.  Where fewer come, ValueError.  A codec that cannot work piece by piece waits for all of them.
+        """
+        yield self.decode(torch.cat(list(parts), dim=1), samples)
 
     @abc.abstractmethod
     def to_tokens(self, frames: Float[Tensor, "b t d"], levels: int | None = None) -> Int[Tensor, "b k t"]:

@@ -5,6 +5,7 @@ Flow-Matching", section 4 and appendix E.2), which are 0 and 1 until someone mea
 """
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from typing import Literal
 
@@ -17,7 +18,8 @@ from torch import Tensor
 from counterpoint.codecs.base import Codec, samples_to_decode
 from counterpoint.config import Config
 from counterpoint.nn.quantize import ResidualQuantizer
-from counterpoint.nn.seanet import Decoder, Encoder, Pad, Units
+from counterpoint.nn.seanet import Decoder, Encoder, Pad, State, Units
+from counterpoint.pieces import Piece, around, regroup
 from counterpoint.types import Spec
 
 
@@ -92,31 +94,51 @@ class Encodec(Codec):
 
     def encode(self, audio: Float[Tensor, "b c n"], chunk_frames: int = 500) -> Float[Tensor, "b t d"]:
         """`chunk_frames` at a time where the samples are many, so that memory grows with the frames alone."""
-        self._check(audio)
-        hop, parts = self.hop, []
-        for start in range(0, self.num_frames(audio.shape[-1]), chunk_frames):
-            first = max(0, start - self.margin)
-            part = self.encoder.near(audio[..., first * hop : (start + chunk_frames + self.margin) * hop])
-            parts.append(part[..., start - first : start - first + chunk_frames])
-        latents = self.encoder.far(torch.cat(parts, dim=-1))
-        return (rearrange(latents, "b d t -> b t d") - self.mean) / self.std
+        pieces = regroup([self._check(audio)], chunk_frames * self.hop, -1, audio.shape[-1])
+        return torch.cat(list(self._encode(pieces)), dim=1)
+
+    def encode_stream(
+        self, parts: Iterable[Float[Tensor, "b c _"]], chunk_frames: int = 25
+    ) -> Iterator[Float[Tensor, "b _ d"]]:
+        """See Codec; a causal codec's frames are certain at once, others `margin` and the last layer's `reach` later."""
+        yield from self._encode(regroup(map(self._check, parts), chunk_frames * self.hop, -1))
 
     def decode(
         self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int = 500
     ) -> Float[Tensor, "b c n"]:
         """`chunk_frames` at a time where the samples are many, so that memory grows with the frames and the audio alone."""
         samples = samples_to_decode(samples, frames.shape[1] * self.hop)
-        x = self.decoder.far(rearrange(frames * self.std + self.mean, "b t d -> b d t"))
-        hop, parts = self.hop, []
-        for start in range(0, self.num_frames(samples), chunk_frames):
-            first = max(0, start - self.margin)
-            part = self.decoder.near(x[..., first : start + chunk_frames + self.margin])
-            parts.append(part[..., (start - first) * hop : (start - first + chunk_frames) * hop])
-        return torch.cat(parts, dim=-1)[..., :samples]
+        return torch.cat(list(self.decode_stream([frames], samples, chunk_frames)), dim=-1)
 
-    def _check(self, audio: Tensor) -> None:
+    def decode_stream(
+        self, parts: Iterable[Float[Tensor, "b _ d"]], samples: int | None = None, chunk_frames: int = 25
+    ) -> Iterator[Float[Tensor, "b c _"]]:
+        """See Codec; a causal codec's audio is certain at once, others' `margin` and the first layer's `reach` later."""
+        total = None if samples is None else self.num_frames(samples)
+        latents = (rearrange(part * self.std + self.mean, "b t d -> b d t") for part in parts)
+        layers, made = self.decoder, 0
+        first = self._each(layers.first, regroup(latents, chunk_frames, -1, total), layers.reach)
+        for piece in self._each(layers.near, _remembered(layers.remember, first), self.margin, up=self.hop):
+            yield piece.x if samples is None else piece.x[..., : samples - made]
+            made += piece.x.shape[-1]
+
+    def _encode(self, pieces: Iterable[Piece]) -> Iterator[Float[Tensor, "b _ d"]]:
+        layers = self.encoder
+        near = self._each(layers.near, pieces, self.margin * self.hop, down=self.hop)
+        for piece in self._each(layers.last, _remembered(layers.remember, near), layers.reach):
+            yield (rearrange(piece.x, "b d t -> b t d") - self.mean) / self.std
+
+    def _each(
+        self, layer: Callable[[Tensor], Tensor], pieces: Iterable[Piece], reach: int, up: int = 1, down: int = 1
+    ) -> Iterator[Piece]:
+        """What a layer that hears `reach` positions on either side, or if causal before, makes of each piece."""
+        for piece in around(pieces, reach, 0 if self.config.causal else reach, -1):
+            yield Piece.alone(piece.own(layer(piece.x), -1, up, down), -1, piece.last)
+
+    def _check(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b c n"]:
         if audio.ndim != 3 or audio.shape[1] != self.channels or audio.shape[2] == 0:
             raise ValueError(f"The codec wants (batch, {self.channels}, samples), not {tuple(audio.shape)}; mix its channels.")
+        return audio
 
     def to_tokens(self, frames: Float[Tensor, "b t d"], levels: int | None = None) -> Int[Tensor, "b k t"]:
         return self.quantizer.encode(frames * self.std + self.mean, levels)
@@ -129,3 +151,13 @@ class Encodec(Codec):
 
     def token_state(self) -> dict[str, Tensor]:
         return self.quantizer.state_dict()
+
+
+def _remembered(
+    layer: Callable[[Tensor, State | None], tuple[Tensor, State | None]], pieces: Iterable[Piece]
+) -> Iterator[Piece]:
+    """What a recurrence makes of each piece, from the state in which the one before has left it."""
+    state = None
+    for piece in pieces:
+        x, state = layer(piece.x, state)
+        yield Piece.alone(x, -1, piece.last)

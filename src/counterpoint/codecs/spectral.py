@@ -6,7 +6,7 @@ frames around it; it starts at zero, so that `fit_closed_form` gives a codec wit
 never trains: frames cached once stay valid however long the decoder learns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -21,6 +21,7 @@ from counterpoint.nn.conv import ConvNeXt
 from counterpoint.nn.griffin_lim import griffin_lim, propagated_phase, reach
 from counterpoint.nn.quantize import ResidualQuantizer
 from counterpoint.nn.spectral import hertz_to_mel, stft, triangles, warped_centres
+from counterpoint.pieces import Piece, around, regroup
 from counterpoint.types import Spec
 
 _KMEANS_FRAMES = 60_000  # that the codebooks start from
@@ -128,6 +129,14 @@ class Spectral(Codec):
     def encode(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b t d"]:
         return (self.latents(self.features(audio)) - self.mean) / self.scale
 
+    def encode_stream(
+        self, parts: Iterable[Float[Tensor, "b c _"]], chunk_frames: int = 25
+    ) -> Iterator[Float[Tensor, "b _ d"]]:
+        """See Codec; a frame is certain when the window of its last STFT frame has been heard."""
+        reach = -(-self.config.size // (2 * self.hop)) * self.hop  # whole frames, so that the windows stay where they are
+        for piece in around(regroup(parts, chunk_frames * self.hop, -1), reach, reach, -1):
+            yield piece.own(self.encode(piece.x), 1, down=self.hop)
+
     def decode(
         self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int = 500
     ) -> Float[Tensor, "b 1 n"]:
@@ -135,29 +144,29 @@ class Spectral(Codec):
 
         So memory does not grow with the length, and the chunks' size changes the audio by rounding errors only.
         """
-        if chunk_frames < 1:
-            raise ValueError(f"Chunks of {chunk_frames} frames cannot be decoded; take at least 1 frame at a time.")
         samples = samples_to_decode(samples, frames.shape[1] * self.hop)
-        config, parts = self.config, []
-        margin = -(-reach(config.size, config.hop, config.phase_steps) // config.stack)
-        first, phase = 0, None
-        for start in range(0, self.num_frames(samples), chunk_frames):
-            before, first = first, max(0, start - margin)
-            known = None if phase is None else phase[:, (first - before) * config.stack]
-            end = min(start + chunk_frames + margin, frames.shape[1])
-            length = min(samples, end * self.hop) - first * self.hop
-            magnitude = self._magnitude_of(frames, first, end)[:, : -(-length // config.hop)]
-            phase = propagated_phase(magnitude, config.size, config.hop, known)
-            audio = griffin_lim(magnitude, config.size, config.hop, length, config.phase_steps, phase=phase)
-            parts.append(audio[:, (start - first) * self.hop : (start - first + chunk_frames) * self.hop])
-        return torch.cat(parts, dim=1)[:, None]
+        return torch.cat(list(self.decode_stream([frames], samples, chunk_frames)), dim=-1)
 
-    def _magnitude_of(self, frames: Float[Tensor, "b t d"], first: int, end: int) -> Float[Tensor, "b j f"]:
-        """`decode_magnitude` of the frames from `first` up to `end`, which the decoder sees among their neighbours."""
+    def decode_stream(
+        self, parts: Iterable[Float[Tensor, "b _ d"]], samples: int | None = None, chunk_frames: int = 25
+    ) -> Iterator[Float[Tensor, "b 1 _"]]:
+        """See Codec; audio is certain when the frames that the decoder and then the polish of phases hear have come."""
+        config, hop, phase, before = self.config, self.config.hop, None, 0
+        total = None if samples is None else self.num_frames(samples)
+        margin = -(-reach(config.size, hop, config.phase_steps) // config.stack) * config.stack
+        for piece in around(self._magnitudes(regroup(parts, chunk_frames, 1, total)), margin, margin, 1):
+            length = samples - piece.first * hop if piece.last and samples is not None else piece.x.shape[1] * hop
+            magnitude = piece.x[:, : -(-length // hop)]
+            known = None if phase is None else phase[:, piece.first - before]
+            phase, before = propagated_phase(magnitude, config.size, hop, known), piece.first
+            audio = griffin_lim(magnitude, config.size, hop, length, config.phase_steps, phase=phase)
+            yield audio[:, None, piece.start * hop : piece.stop * hop]
+
+    def _magnitudes(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """`decode_magnitude` of each piece, which the decoder sees among its neighbours."""
         seen = self.config.blocks * (_KERNEL // 2)
-        begin = max(0, first - seen)
-        magnitude = self.decode_magnitude(frames[:, begin : end + seen])
-        return magnitude[:, (first - begin) * self.config.stack : (end - begin) * self.config.stack]
+        for piece in around(pieces, seen, seen, 1):
+            yield Piece.alone(piece.own(self.decode_magnitude(piece.x), 1, up=self.config.stack), 1, piece.last)
 
     def decode_magnitude(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b j f"]:
         """STFT magnitudes, `stack` per frame, before phases are found."""

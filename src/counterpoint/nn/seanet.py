@@ -1,7 +1,8 @@
 """SEANet: the convolutional encoder and decoder of EnCodec (Defossez et al. 2022, section 3.1), channels first.
 
-Each has two parts: what runs at the audio's rate and sees only a few frames around each sample (it can work in chunks), and
-what runs at the frames' rate and remembers everything before (the LSTM).
+Each has three parts: what runs at the audio's rate and sees only a few frames around each sample, what remembers everything
+before (the LSTM, at the frames' rate), and a convolution over frames.  All can work piece by piece: the first and the last
+among their neighbours, the LSTM from the state in which it was left.
 """
 
 from collections.abc import Sequence
@@ -82,6 +83,10 @@ class ResidualUnit(nn.Module):
         return self.shortcut(x) + _through(self.block, x)
 
 
+State = tuple[Tensor, Tensor]
+"""What an LSTM remembers: the hidden and the cell state, "layers b h" each."""
+
+
 class Recurrence(nn.Module):
     """An LSTM over time, added to its input."""
 
@@ -89,14 +94,20 @@ class Recurrence(nn.Module):
         super().__init__()
         self.lstm = nn.LSTM(width, width, layers, batch_first=True)
 
-    def forward(self, x: Float[Tensor, "b c t"]) -> Float[Tensor, "b c t"]:
-        return x + self.lstm(x.transpose(1, 2))[0].transpose(1, 2)
+    def forward(self, x: Float[Tensor, "b c t"], state: State | None = None) -> tuple[Float[Tensor, "b c t"], State]:
+        """`state` is that after what came before; with the output comes the one after `x`."""
+        y, state = self.lstm(x.transpose(1, 2), state)
+        return x + y.transpose(1, 2), state
 
 
 def _through(layers: Sequence[nn.Module] | nn.ModuleList, x: Tensor) -> Tensor:
     for layer in layers:
         x = layer(x)
     return x
+
+
+def _remember(layer: nn.Module, x: Tensor, state: State | None) -> tuple[Tensor, State | None]:
+    return layer(x, state) if isinstance(layer, Recurrence) else (x, None)
 
 
 class Encoder(nn.Module):
@@ -113,14 +124,19 @@ class Encoder(nn.Module):
         self.turn = len(layers)
         layers += [*units.recurrence(widths[-1]), nn.ELU(), units.convolution(widths[-1], dim, units.last_kernel)]
         self.layers = nn.ModuleList(layers)
+        self.reach = units.last_kernel - 1
 
     def near(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b h t"]:
-        """The part that sees only what is near."""
+        """The part at the audio's rate."""
         return _through(self.layers[: self.turn], audio)
 
-    def far(self, x: Float[Tensor, "b h t"]) -> Float[Tensor, "b d t"]:
-        """The part that remembers."""
-        return _through(self.layers[self.turn :], x)
+    def remember(self, x: Float[Tensor, "b h t"], state: State | None = None) -> tuple[Float[Tensor, "b h t"], State | None]:
+        """The LSTM, if there is one, and its state afterwards."""
+        return _remember(self.layers[self.turn], x, state)
+
+    def last(self, x: Float[Tensor, "b h t"]) -> Float[Tensor, "b d t"]:
+        """The convolution over frames, which hears `reach` frames on either side at most."""
+        return _through(self.layers[-2:], x)
 
 
 class Decoder(nn.Module):
@@ -131,17 +147,22 @@ class Decoder(nn.Module):
         widths = [filters * 2**i for i in range(len(ratios), -1, -1)]
         layers: list[nn.Module] = [units.convolution(dim, widths[0], units.kernel), *units.recurrence(widths[0])]
         self.turn = len(layers)
+        self.reach = units.kernel - 1
         for stride, (width, narrower) in zip(ratios, pairwise(widths), strict=True):
             layers += [nn.ELU(), Upsampling(width, narrower, 2 * stride, stride, units.causal), *units.residual(narrower)]
         layers += [nn.ELU(), units.convolution(filters, channels, units.last_kernel)]
         self.layers = nn.ModuleList(layers)
 
-    def far(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b h t"]:
-        """The part that remembers."""
-        return _through(self.layers[: self.turn], latents)
+    def first(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b h t"]:
+        """The convolution over frames, which hears `reach` frames on either side at most."""
+        return self.layers[0](latents)
+
+    def remember(self, x: Float[Tensor, "b h t"], state: State | None = None) -> tuple[Float[Tensor, "b h t"], State | None]:
+        """The LSTM, if there is one, and its state afterwards."""
+        return _remember(self.layers[self.turn - 1], x, state)
 
     def near(self, x: Float[Tensor, "b h t"]) -> Float[Tensor, "b c n"]:
-        """The part that sees only what is near."""
+        """The part at the audio's rate."""
         return _through(self.layers[self.turn :], x)
 
 

@@ -1,7 +1,7 @@
 """What every system is: conditions in, losses or frames out; it sees a Spec, never a codec."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,15 @@ class System(Trainable, ABC):
 
         `sampling` of None is the model's own.
         """
+
+    def stream(
+        self, canvas: Canvas, values: Values, seeds: list[int], sampling: Config | None = None, progress: Progress | None = None
+    ) -> Iterator[Tensor]:
+        """What `generate` gives, in parts that follow each other along time, each as soon as it is certain.
+
+        A system that fills a canvas all at once has one part.
+        """
+        yield self.generate(canvas, values, seeds, sampling, progress)
 
     def guided(self, weights: Mapping[str, float], canvas: Canvas, values: Values) -> tuple[Cond, list[float]]:
         """What the variants of guidance hear, stacked, and their weights.  Raises ValueError for what is not to be had."""

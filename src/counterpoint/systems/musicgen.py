@@ -4,9 +4,10 @@ After MusicGen (Copet et al. 2023) and the autoregressive half of "Auto-Regressi
 are delayed against each other, one network predicts them all, words are attended to.  What is known frame by frame is added one
 step ahead, so that the network has heard of a frame when it makes that frame's first token (the paper's figure 2).
 
-Reading order: `objectives` is training, `generate` is sampling; both go through `_logits`.
+Reading order: `objectives` is training, `stream` is sampling; both go through `_logits`.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -132,7 +133,6 @@ class Musicgen(System):
         logs = {f"nats_{level}": float(loss) for level, loss in enumerate(losses.detach())}
         return [Objective("main", losses.mean(), logs)]
 
-    @torch.inference_mode()
     def generate(
         self,
         canvas: Canvas,
@@ -141,6 +141,18 @@ class Musicgen(System):
         sampling: Config | None = None,
         progress: Progress | None = None,
     ) -> Int[Tensor, "b k t"]:
+        return torch.cat(list(self.stream(canvas, values, seeds, sampling, progress)), dim=-1)
+
+    @torch.inference_mode()
+    def stream(
+        self,
+        canvas: Canvas,
+        values: Values,
+        seeds: list[int],
+        sampling: Config | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Int[Tensor, "b k _"]]:
+        """The given beginning, then frame after frame: one is certain `max(delays)` steps after its first level."""
         sampling = sampling or self.config.sampling
         if not isinstance(sampling, Sampling):
             raise ValueError("musicgen is sampled by temperature, top_k, top_p and guidance.")
@@ -153,7 +165,9 @@ class Musicgen(System):
         context = 0 if cond.context is None else cond.context.shape[1]
         memory = self.backbone.remember(len(seeds) * many, layout.shape[-1] - 1, context)
         done = 0
-        first = int(canvas.given.sum(-1).min())
+        first = certain = int(canvas.given.sum(-1).min())
+        if first:
+            yield canvas.frames[..., :first]
         for step in range(1 + first, layout.shape[-1]):
             logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory)[:, :, -1]  # b k v
             done = step
@@ -163,7 +177,9 @@ class Musicgen(System):
             layout[..., step] = torch.where(kept, layout[..., step], drawn)
             if progress is not None:
                 progress(step - first, layout.shape[-1] - 1 - first)
-        return torch.where(canvas.given[:, None], canvas.frames, ar.undelay(layout, delays))
+            if step - max(delays) > certain:
+                yield ar.undelay(layout[..., certain : step + 1], delays)
+                certain = step - max(delays)
 
     def _logits(self, history: Int[Tensor, "b k s"], cond: Cond, memory: Memory | None = None) -> Float[Tensor, "b k s v"]:
         """What may come after each step of `history`; with `memory`, those are the steps after the ones before."""
