@@ -44,12 +44,14 @@ def holds_token(mask: Bool[Tensor, "b t"], delays: Sequence[int]) -> Bool[Tensor
 
 def cross_entropy(
     logits: Float[Tensor, "b k s v"], layout: Int[Tensor, "b k s"], mask: Bool[Tensor, "b k s"]
-) -> Float[Tensor, " k"]:
-    """Nats a token for each level, over the entries that `mask` marks; special entries are no targets."""
+) -> Float[Tensor, "b k"]:
+    """Nats a token for each item and level, over the entries that `mask` marks; special entries are no targets.
+
+    By item, so that a batch's mean does not depend on which items share it: parts of a batch average to the whole.
+    """
     targets = layout.masked_fill(~mask, -1)
     losses = F.cross_entropy(logits.float().flatten(0, 2), targets.flatten(), ignore_index=-1, reduction="none")
-    per_level = losses.view_as(targets).transpose(0, 1).flatten(1).sum(1)
-    return per_level / mask.transpose(0, 1).flatten(1).sum(1).clamp_min(1)
+    return losses.view_as(targets).sum(-1) / mask.sum(-1).clamp_min(1)
 
 
 def sample(
