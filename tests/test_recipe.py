@@ -4,10 +4,8 @@ import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +80,16 @@ system = {{ kind = "musicgen", delays = [0, 1], backbone = {backbone}, score = {
 """
 
 
-def test_autoregression_is_trained_and_generates_by_the_same_doors(recipe, tmp_path):
+@pytest.fixture(scope="module")
+def token_recipe(recipe: Path) -> Path:
     backbone = BACKBONE.replace('time = "adaln"', 'time = "none", causal = true')
-    path = tmp_path / "tokens.toml"
+    path = recipe.parent / "tokens.toml"
     path.write_text(recipe.read_text().split("system =")[0] + TOKENS.format(backbone=backbone))
-    assert run_recipe(path, ["train.steps=6"], tmp_path / "out", device="cpu").step == 6
+    return path
+
+
+def test_autoregression_is_trained_and_generates_by_the_same_doors(token_recipe, tmp_path):
+    assert run_recipe(token_recipe, ["train.steps=6"], tmp_path / "out", device="cpu").step == 6
     assert soundfile.info(tmp_path / "out/train/samples/0000006/0.wav").frames == 8000
     model = generation.load(tmp_path / "out")
     take = model.generate("slow piano", seconds=1, seed=3, temperature=0.9, top_k=5)
@@ -110,30 +113,6 @@ def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
     assert loaded.codec.spec == codec.spec and loaded.system.spec.rate == 200
 
 
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from counterpoint import recipe, training
-step = training._step
-def slow(*arguments):
-    time.sleep(0.1)  # so that the kill comes in the midst
-    return step(*arguments)
-training._step = slow
-recipe.run_recipe(Path(sys.argv[1]), sys.argv[3:], Path(sys.argv[2]), device="cpu")
-"""
-
-
-def killed(path: Path, changes: list[str], out: Path, step: int) -> None:
-    """A run in a process of its own, which is killed after `step` steps or a few more."""
-    command = [sys.executable, "-c", SCRIPT, str(path), str(out), *changes]
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    log, end = out / "train" / "log.jsonl", time.monotonic() + 300  # a busy machine takes long to import torch
-    while time.monotonic() < end and process.poll() is None and not (log.exists() and log.read_text().count("\n") >= step):
-        time.sleep(0.01)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-
-
 def weights_of(out: Path) -> list[bytes | dict[str, torch.Tensor]]:
     """What a run leaves: its checkpoint as bytes, and its state's tensors."""
     return [(out / "model.safetensors").read_bytes(), torch.load(out / "train" / "state.pt", weights_only=True)["system"]]
@@ -144,16 +123,19 @@ def same(a: Path, b: Path) -> bool:
     return one == other and state.keys() == others.keys() and all(torch.equal(state[name], others[name]) for name in state)
 
 
-def test_killed_and_resumed_has_the_weights_of_never_killed(recipe, tmp_path):
-    changes = ["train.threads=1", "samples=0"]
-    run_recipe(recipe, changes, tmp_path / "straight", device="cpu")
-    killed(recipe, changes, tmp_path / "broken", step=12)
-    assert torch.load(tmp_path / "broken" / "train" / "state.pt", weights_only=True)["step"] == 10
-    assert not same(tmp_path / "straight", tmp_path / "broken")
-    assert run_recipe(recipe, changes, tmp_path / "broken", device="cpu").step == 20
-    assert same(tmp_path / "straight", tmp_path / "broken")
-    steps = [json.loads(line)["step"] for line in (tmp_path / "broken/train/log.jsonl").read_text().splitlines()]
-    assert set(range(1, 21)) <= set(steps)
+KILL = Path(__file__).parent.parent / "benchmarks" / "kill.py"
+
+
+def test_killed_ten_times_and_resumed_is_never_killed(recipe, token_recipe, tmp_path):
+    """Flow, then autoregression: five kills each while it saves and at random times; weights, state and log are compared."""
+    for path in (recipe, token_recipe):
+        changes = ["train.steps=40", "train.save_every=2", "samples=0", "train.valid_every=13"]
+        command = [sys.executable, str(KILL), str(path), *changes, "-o", str(tmp_path / path.stem), "--kills", "5"]
+        done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("is saved") == 5 and "equal to the bit" in done.stdout
+        lines = [json.loads(line) for line in (tmp_path / path.stem / "killed-0/train/log.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines if "loss" in line] == list(range(1, 41))
 
 
 def test_a_run_goes_on_as_it_began(recipe, tmp_path):

@@ -3,12 +3,8 @@
 import io
 import itertools
 import json
-import os
 import resource
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,55 +100,6 @@ def test_it_learns_and_leaves_everything_behind(tmp_path):
     exported = safetensors.torch.load_file(tmp_path / "model.safetensors")
     assert same(exported, state(tmp_path)["ema"]["average"])
     assert not list(tmp_path.glob("*.partial"))
-
-
-SCRIPT = """
-import sys, time
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-import test_training as t
-import torch
-torch.set_num_threads(1)
-slow = t.Toy.objectives
-def objectives(self, batch):
-    time.sleep(0.004)  # so that the kill comes in the midst
-    return slow(self, batch)
-t.Toy.objectives = objectives
-t.go(Path(sys.argv[1]), t.CONFIG.model_copy(update=dict(steps=200)))
-"""
-
-
-def start(out: Path) -> subprocess.Popen:
-    script = SCRIPT.format(tests=str(Path(__file__).parent))
-    return subprocess.Popen([sys.executable, "-c", script, str(out)], env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
-def wait_for(out: Path, step: int, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 300  # a busy machine takes long to import torch
-    while time.monotonic() < end and process.poll() is None:
-        if (out / "log.jsonl").exists() and len((out / "log.jsonl").read_text().splitlines()) >= step:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"the process ended or hung before step {step}")
-
-
-def test_killed_and_resumed_is_never_killed(tmp_path):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    straight, broken = tmp_path / "straight", tmp_path / "broken"
-    go(straight, CONFIG.model_copy(update={"steps": 200}))
-    process = start(broken)
-    try:
-        wait_for(broken, 60, process)
-    finally:
-        process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < state(broken)["step"] < 200
-    go(broken, CONFIG.model_copy(update={"steps": 200}))
-    torch.set_num_threads(threads)
-    assert losses(straight) == losses(broken)
-    assert same(state(straight), state(broken))
-    assert weights(straight) == weights(broken)
 
 
 class Hasty(Toy):
