@@ -1,11 +1,15 @@
 """From a corpus folder to a model that loads: encode, train a recipe, go on, load the checkpoint."""
 
+import contextlib
 import io
 import json
 import os
 import re
+import resource
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +140,61 @@ def test_killed_ten_times_and_resumed_is_never_killed(recipe, token_recipe, tmp_
         assert done.stdout.count("is saved") == 5 and "equal to the bit" in done.stdout
         lines = [json.loads(line) for line in (tmp_path / path.stem / "killed-0/train/log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines if "loss" in line] == list(range(1, 41))
+
+
+@contextlib.contextmanager
+def no_more_than(room: int, folder: Path, mounted: bool) -> Iterator[None]:
+    """While the block runs there is room for so many more bytes in `folder`, or (not `mounted`) for files of that size."""
+    if mounted:
+        ballast, free = folder / "ballast", shutil.disk_usage(folder).free
+        ballast.write_bytes(bytes(free - room))
+        yield
+        ballast.unlink()
+        return
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.fixture(params=["a file that may not grow", "a full file system"])
+def disk(request, tmp_path) -> Iterator[tuple[Path, bool]]:
+    """A folder, and whether it is a file system of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if request.param == "a file that may not grow":
+        yield folder, False
+        return
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True).returncode:
+        pytest.skip("only root may mount")
+    yield folder, True
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_while_saving_leaves_the_last_checkpoint_whole(recipe, disk, tmp_path, capsys):
+    """First there is no room for the model; then for the model, but not for the state."""
+    (folder, mounted), out = disk, disk[0] / "run"
+    command = ["train", str(recipe), "train.threads=1", "samples=0", "train.save_every=5", "--device", "cpu", "-o", str(out)]
+    assert cli.run([*command, "train.steps=5"]) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    files = {path.relative_to(out).as_posix() for path in before}
+    model, kept = ((out / name).stat().st_size for name in ("model.safetensors", "train/state.pt"))
+    for room in (model - 10_000, model + 20_000):
+        assert 40_000 < room < kept - 40_000
+        capsys.readouterr()
+        with no_more_than(room, folder, mounted):
+            assert cli.run([*command, "train.steps=20"]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert re.search(r"cannot be written \((File too large|No space left on device)\); .* make room there\.$", said)
+        assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == files
+        assert (out / "train" / "state.pt").read_bytes() == before[out / "train" / "state.pt"]
+        assert checkpoint.load(out).manifest.weights
+        assert ((out / "model.safetensors").read_bytes() == before[out / "model.safetensors"]) == (room < model)
+    assert cli.run([*command, "train.steps=20"]) == 0
+    run_recipe(recipe, ["train.threads=1", "samples=0", "train.save_every=5"], tmp_path / "straight", device="cpu")
+    assert same(tmp_path / "straight", out)
 
 
 def test_a_run_goes_on_as_it_began(recipe, tmp_path):
