@@ -197,6 +197,52 @@ def test_a_full_disk_while_saving_leaves_the_last_checkpoint_whole(recipe, disk,
     assert same(tmp_path / "straight", out)
 
 
+def test_files_that_were_cut_short_are_one_sentence_each(recipe, tmp_path, capsys):
+    """Whatever a crash of the machine or a broken copy leaves of a run."""
+    train = ["train", str(recipe), "train.steps=2", "samples=0", "--device", "cpu", "-o", str(tmp_path)]
+    generate = ["generate", "piano", "--seconds", "1", "--model", str(tmp_path), "-o", str(tmp_path / "a.wav")]
+    assert cli.run(train) == 0
+    weights = "is damaged or belongs to another config.json; fetch or save the checkpoint again"
+    settings = "is not valid JSON: .+; fetch or save the checkpoint again"
+    cuts = [
+        (generate, "model.safetensors", weights),
+        (generate, "config.json", settings),
+        (
+            generate,
+            "codec/model.safetensors",
+            "is damaged or belongs to another config.json; fetch or save the checkpoint again",
+        ),
+        (train, "config.json", settings),
+        (train, "train/state.pt", "is damaged or unreadable; bring back a copy of it, or delete it to start anew"),
+        (train, "train/recipe.json", "is damaged or unreadable; bring back a copy of it, or delete it and call again"),
+    ]
+    for command, name, sentence in cuts:
+        whole = (tmp_path / name).read_bytes()
+        for size in (len(whole) // 2, 0):
+            (tmp_path / name).write_bytes(whole[:size])
+            capsys.readouterr()
+            assert cli.run(command) == 2
+            said = capsys.readouterr().err.splitlines()
+            assert re.search(rf"{name} {sentence}\.$", said[-1]) and not any("Traceback" in line for line in said)
+        (tmp_path / name).write_bytes(whole)
+    (tmp_path / "train" / "recipe.json").unlink()
+    assert cli.run(train) == cli.run(generate) == 0
+
+
+def test_what_a_newer_version_wrote_says_so(recipe, codec_recipe, tmp_path):
+    for path in (recipe, codec_recipe):
+        newer = tmp_path / "newer.toml"
+        newer.write_text('format = 2\nnovelty = "unheard of"\n' + path.read_text())
+        with pytest.raises(ValueError, match=r"newer\.toml was written for a newer .* .format 2; .*: upgrade counterpoint\.$"):
+            run_recipe(newer, [], tmp_path / "out", device="cpu")
+        newer.write_text("format = 1\n" + path.read_text())
+        assert run_recipe(newer, ["train.steps=1", "samples=0"], tmp_path / path.stem, device="cpu").done
+    manifest = tmp_path / "tiny" / "config.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 3, "novelty": 1}))
+    with pytest.raises(ValueError, match=r"config\.json was written for a newer .* .format 3; .*: upgrade counterpoint\.$"):
+        checkpoint.load(tmp_path / "tiny")
+
+
 def test_a_run_goes_on_as_it_began(recipe, tmp_path):
     """A longer run is the same run; another learning rate or batch would not be heard of, so it is refused."""
     run_recipe(recipe, ["train.steps=2", "samples=0"], tmp_path, device="cpu")
