@@ -12,6 +12,7 @@ LAYERS = [
     {"cli"},
     {"recipe"},
     {"training"},
+    {"bad_batch"},
     {"evaluation", "encoding"},
     {"generation", "destination"},
     {"hub", "planning"},

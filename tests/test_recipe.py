@@ -1,13 +1,15 @@
 """From a corpus folder to a model that loads: encode, train a recipe, go on, load the checkpoint."""
 
+import contextlib
 import io
 import json
 import os
 import re
-import signal
+import resource
+import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +84,16 @@ system = {{ kind = "musicgen", delays = [0, 1], backbone = {backbone}, score = {
 """
 
 
-def test_autoregression_is_trained_and_generates_by_the_same_doors(recipe, tmp_path):
+@pytest.fixture(scope="module")
+def token_recipe(recipe: Path) -> Path:
     backbone = BACKBONE.replace('time = "adaln"', 'time = "none", causal = true')
-    path = tmp_path / "tokens.toml"
+    path = recipe.parent / "tokens.toml"
     path.write_text(recipe.read_text().split("system =")[0] + TOKENS.format(backbone=backbone))
-    assert run_recipe(path, ["train.steps=6"], tmp_path / "out", device="cpu").step == 6
+    return path
+
+
+def test_autoregression_is_trained_and_generates_by_the_same_doors(token_recipe, tmp_path):
+    assert run_recipe(token_recipe, ["train.steps=6"], tmp_path / "out", device="cpu").step == 6
     assert soundfile.info(tmp_path / "out/train/samples/0000006/0.wav").frames == 8000
     model = generation.load(tmp_path / "out")
     take = model.generate("slow piano", seconds=1, seed=3, temperature=0.9, top_k=5)
@@ -130,30 +137,6 @@ def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
     assert loaded.codec.spec == codec.spec and loaded.system.spec.rate == 200
 
 
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from counterpoint import recipe, training
-step = training._step
-def slow(*arguments):
-    time.sleep(0.1)  # so that the kill comes in the midst
-    return step(*arguments)
-training._step = slow
-recipe.run_recipe(Path(sys.argv[1]), sys.argv[3:], Path(sys.argv[2]), device="cpu")
-"""
-
-
-def killed(path: Path, changes: list[str], out: Path, step: int) -> None:
-    """A run in a process of its own, which is killed after `step` steps or a few more."""
-    command = [sys.executable, "-c", SCRIPT, str(path), str(out), *changes]
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    log, end = out / "train" / "log.jsonl", time.monotonic() + 300  # a busy machine takes long to import torch
-    while time.monotonic() < end and process.poll() is None and not (log.exists() and log.read_text().count("\n") >= step):
-        time.sleep(0.01)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-
-
 def weights_of(out: Path) -> list[bytes | dict[str, torch.Tensor]]:
     """What a run leaves: its checkpoint as bytes, and its state's tensors."""
     return [(out / "model.safetensors").read_bytes(), torch.load(out / "train" / "state.pt", weights_only=True)["system"]]
@@ -164,16 +147,120 @@ def same(a: Path, b: Path) -> bool:
     return one == other and state.keys() == others.keys() and all(torch.equal(state[name], others[name]) for name in state)
 
 
-def test_killed_and_resumed_has_the_weights_of_never_killed(recipe, tmp_path):
-    changes = ["train.threads=1", "samples=0"]
-    run_recipe(recipe, changes, tmp_path / "straight", device="cpu")
-    killed(recipe, changes, tmp_path / "broken", step=12)
-    assert torch.load(tmp_path / "broken" / "train" / "state.pt", weights_only=True)["step"] == 10
-    assert not same(tmp_path / "straight", tmp_path / "broken")
-    assert run_recipe(recipe, changes, tmp_path / "broken", device="cpu").step == 20
-    assert same(tmp_path / "straight", tmp_path / "broken")
-    steps = [json.loads(line)["step"] for line in (tmp_path / "broken/train/log.jsonl").read_text().splitlines()]
-    assert set(range(1, 21)) <= set(steps)
+KILL = Path(__file__).parent.parent / "benchmarks" / "kill.py"
+
+
+def test_killed_ten_times_and_resumed_is_never_killed(recipe, token_recipe, tmp_path):
+    """Flow, then autoregression: five kills each while it saves and at random times; weights, state and log are compared."""
+    for path in (recipe, token_recipe):
+        changes = ["train.steps=40", "train.save_every=2", "samples=0", "train.valid_every=13"]
+        command = [sys.executable, str(KILL), str(path), *changes, "-o", str(tmp_path / path.stem), "--kills", "5"]
+        done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("is saved") == 5 and "equal to the bit" in done.stdout
+        lines = [json.loads(line) for line in (tmp_path / path.stem / "killed-0/train/log.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines if "loss" in line] == list(range(1, 41))
+
+
+@contextlib.contextmanager
+def no_more_than(room: int, folder: Path, mounted: bool) -> Iterator[None]:
+    """While the block runs there is room for so many more bytes in `folder`, or (not `mounted`) for files of that size."""
+    if mounted:
+        ballast, free = folder / "ballast", shutil.disk_usage(folder).free
+        ballast.write_bytes(bytes(free - room))
+        yield
+        ballast.unlink()
+        return
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.fixture(params=["a file that may not grow", "a full file system"])
+def disk(request, tmp_path) -> Iterator[tuple[Path, bool]]:
+    """A folder, and whether it is a file system of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if request.param == "a file that may not grow":
+        yield folder, False
+        return
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True).returncode:
+        pytest.skip("only root may mount")
+    yield folder, True
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_while_saving_leaves_the_last_checkpoint_whole(recipe, disk, tmp_path, capsys):
+    """First there is no room for the model; then for the model, but not for the state."""
+    (folder, mounted), out = disk, disk[0] / "run"
+    command = ["train", str(recipe), "train.threads=1", "samples=0", "train.save_every=5", "--device", "cpu", "-o", str(out)]
+    assert cli.run([*command, "train.steps=5"]) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    files = {path.relative_to(out).as_posix() for path in before}
+    model, kept = ((out / name).stat().st_size for name in ("model.safetensors", "train/state.pt"))
+    for room in (model - 10_000, model + 20_000):
+        assert 40_000 < room < kept - 40_000
+        capsys.readouterr()
+        with no_more_than(room, folder, mounted):
+            assert cli.run([*command, "train.steps=20"]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert re.search(r"cannot be written \((File too large|No space left on device)\); .* make room there\.$", said)
+        assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == files
+        assert (out / "train" / "state.pt").read_bytes() == before[out / "train" / "state.pt"]
+        assert checkpoint.load(out).manifest.weights
+        assert ((out / "model.safetensors").read_bytes() == before[out / "model.safetensors"]) == (room < model)
+    assert cli.run([*command, "train.steps=20"]) == 0
+    run_recipe(recipe, ["train.threads=1", "samples=0", "train.save_every=5"], tmp_path / "straight", device="cpu")
+    assert same(tmp_path / "straight", out)
+
+
+def test_files_that_were_cut_short_are_one_sentence_each(recipe, tmp_path, capsys):
+    """Whatever a crash of the machine or a broken copy leaves of a run."""
+    train = ["train", str(recipe), "train.steps=2", "samples=0", "--device", "cpu", "-o", str(tmp_path)]
+    generate = ["generate", "piano", "--seconds", "1", "--model", str(tmp_path), "-o", str(tmp_path / "a.wav")]
+    assert cli.run(train) == 0
+    weights = "is damaged or belongs to another config.json; fetch or save the checkpoint again"
+    settings = "is not valid JSON: .+; fetch or save the checkpoint again"
+    cuts = [
+        (generate, "model.safetensors", weights),
+        (generate, "config.json", settings),
+        (
+            generate,
+            "codec/model.safetensors",
+            "is damaged or belongs to another config.json; fetch or save the checkpoint again",
+        ),
+        (train, "config.json", settings),
+        (train, "train/state.pt", "is damaged or unreadable; bring back a copy of it, or delete it to start anew"),
+        (train, "train/recipe.json", "is damaged or unreadable; bring back a copy of it, or delete it and call again"),
+    ]
+    for command, name, sentence in cuts:
+        whole = (tmp_path / name).read_bytes()
+        for size in (len(whole) // 2, 0):
+            (tmp_path / name).write_bytes(whole[:size])
+            capsys.readouterr()
+            assert cli.run(command) == 2
+            said = capsys.readouterr().err.splitlines()
+            assert re.search(rf"{name} {sentence}\.$", said[-1]) and not any("Traceback" in line for line in said)
+        (tmp_path / name).write_bytes(whole)
+    (tmp_path / "train" / "recipe.json").unlink()
+    assert cli.run(train) == cli.run(generate) == 0
+
+
+def test_what_a_newer_version_wrote_says_so(recipe, codec_recipe, tmp_path):
+    for path in (recipe, codec_recipe):
+        newer = tmp_path / "newer.toml"
+        newer.write_text('format = 2\nnovelty = "unheard of"\n' + path.read_text())
+        with pytest.raises(ValueError, match=r"newer\.toml was written for a newer .* .format 2; .*: upgrade counterpoint\.$"):
+            run_recipe(newer, [], tmp_path / "out", device="cpu")
+        newer.write_text("format = 1\n" + path.read_text())
+        assert run_recipe(newer, ["train.steps=1", "samples=0"], tmp_path / path.stem, device="cpu").done
+    manifest = tmp_path / "tiny" / "config.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 3, "novelty": 1}))
+    with pytest.raises(ValueError, match=r"config\.json was written for a newer .* .format 3; .*: upgrade counterpoint\.$"):
+        checkpoint.load(tmp_path / "tiny")
 
 
 def test_a_run_goes_on_as_it_began(recipe, tmp_path):

@@ -3,13 +3,8 @@
 import io
 import itertools
 import json
-import os
 import resource
 import signal
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -107,55 +102,6 @@ def test_it_learns_and_leaves_everything_behind(tmp_path):
     assert not list(tmp_path.glob("*.partial"))
 
 
-SCRIPT = """
-import sys, time
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-import test_training as t
-import torch
-torch.set_num_threads(1)
-slow = t.Toy.objectives
-def objectives(self, batch):
-    time.sleep(0.004)  # so that the kill comes in the midst
-    return slow(self, batch)
-t.Toy.objectives = objectives
-t.go(Path(sys.argv[1]), t.CONFIG.model_copy(update=dict(steps=200)))
-"""
-
-
-def start(out: Path) -> subprocess.Popen:
-    script = SCRIPT.format(tests=str(Path(__file__).parent))
-    return subprocess.Popen([sys.executable, "-c", script, str(out)], env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
-def wait_for(out: Path, step: int, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 300  # a busy machine takes long to import torch
-    while time.monotonic() < end and process.poll() is None:
-        if (out / "log.jsonl").exists() and len((out / "log.jsonl").read_text().splitlines()) >= step:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"the process ended or hung before step {step}")
-
-
-def test_killed_and_resumed_is_never_killed(tmp_path):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    straight, broken = tmp_path / "straight", tmp_path / "broken"
-    go(straight, CONFIG.model_copy(update={"steps": 200}))
-    process = start(broken)
-    try:
-        wait_for(broken, 60, process)
-    finally:
-        process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < state(broken)["step"] < 200
-    go(broken, CONFIG.model_copy(update={"steps": 200}))
-    torch.set_num_threads(threads)
-    assert losses(straight) == losses(broken)
-    assert same(state(straight), state(broken))
-    assert weights(straight) == weights(broken)
-
-
 class Hasty(Toy):
     """Presses Ctrl-C in the midst of its step 20."""
 
@@ -180,7 +126,7 @@ def test_ctrl_c_saves_the_running_step_and_ends_cleanly(tmp_path):
 
 
 class Broken(Toy):
-    """Gives nan at the steps that are told."""
+    """Its loss is finite, but has no finite gradient, at the steps that are told."""
 
     def __init__(self, broken: range):
         super().__init__()
@@ -189,14 +135,17 @@ class Broken(Toy):
     def objectives(self, batch: Batch) -> list[Objective]:
         [objective] = super().objectives(batch)
         self.calls += self.training
-        return [Objective("main", objective.loss * (float("nan") if self.calls - 1 in self.broken else 1.0))]
+        steep = (0 * objective.loss).sqrt()  # 0, and so is what multiplies its infinite slope
+        return [Objective("main", objective.loss + (steep if self.calls - 1 in self.broken else 0.0))]
 
 
 def test_steps_with_broken_gradients_are_skipped(tmp_path):
     config = CONFIG.model_copy(update={"accumulate": 1, "steps": 10, "valid_every": 100})
     go(tmp_path, config, Broken(range(4, 6)))
     assert all(torch.isfinite(value).all() for value in state(tmp_path)["system"].values())
-    assert [line["step"] for line in log(tmp_path) if line.get("loss", 0) is None] == [5, 6]
+    lines = [line for line in log(tmp_path) if "loss" in line]
+    assert [line["step"] for line in lines if line["grad_norm"] is None] == [5, 6]
+    assert all(line["loss"] is not None for line in lines)
 
 
 def test_broken_gradients_without_end_are_an_error_and_leave_the_state(tmp_path):
@@ -228,73 +177,6 @@ def test_an_objective_moves_its_own_player_only(tmp_path):
     go(tmp_path, config, duel, OptimConfig(lr=0.1, warmup_steps=0, weight_decay=0, schedule="constant"))
     assert duel.maker.item() == pytest.approx(0.9, abs=1e-4)  # Adam's first step has the size of lr and the gradient's sign
     assert duel.judge.item() == pytest.approx(1.1, abs=1e-4)
-
-
-class Plain(Toy):
-    """Without chance, save for that of the items."""
-
-    def objectives(self, batch: Batch) -> list[Objective]:
-        made = self.backbone.eval()(batch.frames)[..., 0]
-        return [Objective("main", (made - batch.frames.sum(-1)).square().mean())]
-
-
-class Still(Noise):
-    """Items that do not depend on the seed."""
-
-    def item(self, index: int, seed: int) -> Item:
-        return super().item(index, 0)
-
-
-PLAIN = CONFIG.model_copy(update={"steps": 10, "batch_size": 4, "accumulate": 1, "save_every": 100})
-
-
-def close(a: Path, b: Path) -> bool:
-    one, other = safetensors.torch.load_file(a / "model.safetensors"), safetensors.torch.load_file(b / "model.safetensors")
-    return all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
-
-
-def test_accumulation_is_one_larger_batch(tmp_path):
-    train(Plain(), Still(), None, OPTIM, PLAIN, tmp_path / "once")
-    halves = PLAIN.model_copy(update={"batch_size": 2, "accumulate": 2})
-    train(Plain(), Still(), None, OPTIM, halves, tmp_path / "halves")
-    assert close(tmp_path / "once", tmp_path / "halves")
-    train(Plain(), Still(), None, OPTIM, PLAIN.model_copy(update={"seed": 4}), tmp_path / "other")
-    assert not close(tmp_path / "once", tmp_path / "other")
-
-
-TOGETHER = """
-import sys
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-import torch
-import test_training as t
-from counterpoint import parallel
-torch.set_num_threads(1)
-place = parallel.place("cpu")
-with parallel.together(place):
-    config = t.PLAIN.model_copy(update=dict(batch_size=2))
-    system = t.Plain()
-    system.backbone[0].weight.data += place.rank  # all start from the first one's weights
-    t.train(system, t.Noise(), t.Noise(4), t.OPTIM, config, Path(sys.argv[1]), place)
-"""
-
-
-def test_two_processes_are_one_with_their_batches_side_by_side(tmp_path):
-    train(Plain(), Noise(), Noise(4), OPTIM, PLAIN, tmp_path / "one")
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-c", TOGETHER.format(tests=str(Path(__file__).parent)), str(tmp_path / "two")]
-    ours = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    both = [subprocess.Popen(command, env={**os.environ, **ours, "RANK": str(rank)}) for rank in range(2)]
-    try:
-        assert [process.wait(timeout=300) for process in both] == [0, 0]
-    finally:
-        for process in both:
-            process.kill()
-    assert close(tmp_path / "one", tmp_path / "two")
-    one, two = ([line["loss"] for line in log(tmp_path / name) if "loss" in line] for name in ("one", "two"))
-    assert one == pytest.approx(two, rel=1e-4)
 
 
 def test_minutes_end_a_run_and_the_schedule_with_it(tmp_path, monkeypatch):

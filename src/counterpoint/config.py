@@ -63,8 +63,16 @@ def _parse_value(text: str) -> Any:
     return text if isinstance(value, datetime.date | datetime.time) else value  # no setting is a date, but a folder may be
 
 
+FORMAT = 1
+"""What recipes and checkpoints state as `format`; it grows when older versions could not read them rightly."""
+UPGRADE = "upgrade counterpoint."
+
+
 def parse(kind: type[C], content: Mapping[str, Any], source: str = "settings") -> C:
     """`content` as a checked config.  Raises ValueError: what is wrong, where, and what to write instead."""
+    stated = content.get("format", FORMAT)
+    if "format" in kind.model_fields and isinstance(stated, int) and stated > FORMAT:  # whatever else is new in it
+        raise ValueError(f"{source} was written for a newer counterpoint (format {stated}; this one reads {FORMAT}): {UPGRADE}")
     try:
         return kind.model_validate(content)
     except ValidationError as error:

@@ -75,6 +75,27 @@ def without_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
+@contextmanager
+def asked_to_stop() -> Iterator[threading.Event]:
+    """Ctrl-C (and SIGTERM) ask for a stop after the running step; a second Ctrl-C stops at once, without saving."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may handle signals
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def collect(pool: ProcessPoolExecutor, work: Callable[[C], R], chunks: Sequence[C]) -> Iterator[R]:
     """What `work` makes of each chunk, as it comes ready; workers finish their chunk when Ctrl-C ends the parent.
 

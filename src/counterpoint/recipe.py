@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import Field
@@ -65,6 +65,7 @@ class LatentsConfig(Config):
 class Recipe(Config):
     """A run from beginning to end."""
 
+    format: Literal[1] = settings.FORMAT
     name: str
     """What the run is called when it is announced."""
     codec: str
@@ -91,6 +92,7 @@ class ClipsConfig(Config):
 class CodecRecipe(Config):
     """A codec's run from beginning to end."""
 
+    format: Literal[1] = settings.FORMAT
     name: str
     """What the run is called when it is announced."""
     codec: SpectralConfig
@@ -132,7 +134,7 @@ def _read(path: Path, changes: Sequence[str]) -> Recipe | CodecRecipe:
     try:
         return settings.parse(kind, content, str(path))
     except ValueError as error:
-        hint = "" if str(error).endswith("?") else "; mend the recipe, or the changes to it."
+        hint = "" if str(error).endswith(("?", settings.UPGRADE)) else "; mend the recipe, or the changes to it."
         raise ValueError(f"{str(error).rstrip('.') if hint else error}{hint}") from error
 
 
@@ -230,7 +232,10 @@ def _refuse_another_recipe(recipe: Recipe | CodecRecipe, out: Path) -> None:
     kept = out / "train" / "recipe.json"
     if not (out / "train" / "state.pt").is_file() or not kept.is_file():
         return
-    before, now = (_flat(json.loads(text)) for text in (kept.read_text(encoding="utf-8"), settings.dump(recipe)))
+    try:
+        before, now = _flat(settings.read(kept)), _flat(json.loads(settings.dump(recipe)))
+    except ValueError as error:
+        raise ValueError(f"{kept} is damaged or unreadable; bring back a copy of it, or delete it and call again.") from error
     for key in sorted(before.keys() & now.keys() - _MAY_CHANGE):
         if before[key] != now[key] and not key.startswith("system.sampling."):
             raise ValueError(

@@ -9,8 +9,6 @@ alone, and all that moves (weights, optimisers, average, counters) is in `state.
 import contextlib
 import math
 import pickle
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -25,7 +23,8 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import Parameter
 
-from counterpoint import parallel, rng
+from counterpoint import bad_batch, parallel, rng
+from counterpoint.bad_batch import Suspect
 from counterpoint.config import Config
 from counterpoint.data.base import Dataset
 from counterpoint.data.loader import Loader
@@ -148,7 +147,8 @@ def train(
 
     Writes into `out`: state.pt, log.jsonl, what `samples` writes under samples/, and, unless `export` puts them elsewhere, the
     averaged weights as model.safetensors.  Ctrl-C ends the step, saves and returns.  Raises ValueError when the state that is
-    there belongs to another model, when gradients stay broken, and when nothing can be written; the last saved state stays.
+    there belongs to another model, when a loss is not finite (its batch is kept), when gradients stay
+    broken, and when nothing can be written; the last saved state stays.
     """
     place = place or Place()
     export = export or partial(export_weights, out)
@@ -159,10 +159,10 @@ def train(
     batches = loader.batches(run.step * config.accumulate)
     over = _over(run, config, place)
     shown = bar(console if place.first and not over else None, run.step, _total(run, config))
-    with contextlib.closing(batches), _interruptible() as stop, shown as show:
+    with contextlib.closing(batches), parallel.asked_to_stop() as stop, shown as show:
         clock = time.monotonic() - run.seconds
         while not over:
-            record = _step(run, batches, config, place)
+            record = _step(run, batches, config, out, place)
             run.seconds = time.monotonic() - clock
             over = _over(run, config, place)
             interrupted = parallel.any_of(stop.is_set(), place)
@@ -202,13 +202,15 @@ def _begin(system: Trainable, optim: OptimConfig, config: TrainConfig, out: Path
     return run
 
 
-def _step(run: Run, batches: Iterator[Batch], config: TrainConfig, place: Place) -> "Record":
-    """One optimiser step over `config.accumulate` batches."""
-    # Dropout and the like draw from the global generator; this makes them, too, a function of the seed and the step.
-    torch.manual_seed(rng.mix(config.seed, run.step, place.rank))
+def _step(run: Run, batches: Iterator[Batch], config: TrainConfig, out: Path, place: Place) -> "Record":
+    """One optimiser step over `config.accumulate` batches.  Raises ValueError where a loss is not finite: see `bad_batch`."""
     run.system.train()
     record = Record()
-    for _ in range(config.accumulate):
+    suspects: list[Suspect] = []
+    for turn in range(config.accumulate):
+        # Dropout and the like draw from the global generator; this makes them, too, a function of the seed and the step.
+        draws = rng.mix(config.seed, run.step * config.accumulate + turn, place.rank)
+        torch.manual_seed(draws)
         batch = to(next(batches), place.device)
         objectives = _objectives(run.system, batch, config, place)
         for objective in objectives:
@@ -218,6 +220,8 @@ def _step(run: Run, batches: Iterator[Batch], config: TrainConfig, place: Place)
                 retain_graph=objective is not objectives[-1],
             )
         record.add(batch, objectives)
+        suspects.append(Suspect(batch, {objective.name: objective.loss.detach() for objective in objectives}, draws))
+    bad_batch.refuse(suspects, run.system, run.step, config.precision, out, place)
     factor = schedule(run.optim, run.step, _total(run, config))
     parallel.average_gradients([p for player in run.players.values() for p in player], place)
     record.norms = {name: clip_gradients(player, run.optim.clip) for name, player in run.players.items()}
@@ -372,24 +376,3 @@ def _numbers(run: Run, record: Record, config: TrainConfig, place: Place) -> dic
         **record.speed(place),
         "wall": run.seconds,
     }
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Ctrl-C (and SIGTERM) ask for a stop after the running step; a second Ctrl-C stops at once, without saving."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may handle signals
-        return
-
-    def ask(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

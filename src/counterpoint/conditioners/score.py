@@ -189,7 +189,8 @@ class ScoreFrames(Conditioner):
     def forward(self, values: list[Score | Roll | None], spec: Spec, frames: int) -> Cond:
         rolls = [paint(value, spec.rate, frames) if isinstance(value, Score) else value for value in values]
         painted, vectors, told = self._stack(rolls, frames)
-        x = self.project(painted)
+        real = painted.any(-1, keepdim=True)  # a painted frame tells at least where it lies in its bar, a padded one nothing
+        x = self.project(painted) * real
         x = x + torch.nn.functional.gelu(self.neighbours(x.transpose(1, 2)).transpose(1, 2))  # b t e
         return Cond(
             frames=torch.where(told[:, None, None], x, self.null_frame.to(x.dtype)),

@@ -21,7 +21,8 @@ from counterpoint.types import Batch, Roll
 class Loader:
     """Batches of `dataset`, every item once an epoch in an order drawn from `seed`.
 
-    With several processes (`world`) each takes its own part of one common batch of `world * batch_size` items.
+    With several processes (`world`) each takes its own part of one common batch of `world * batch_size` items.  An item's seed
+    follows from its place in the whole order, so that neither processes nor accumulation change what is drawn for it.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, seed: int, rank: int = 0, world: int = 1):
@@ -35,9 +36,9 @@ class Loader:
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
-        positions = range(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
-        seeds = [rng.mix(self.seed, step, position) for position in positions]
-        numbers = [step * self.world * self.batch_size + position for position in positions]
+        first = (step * self.world + self.rank) * self.batch_size
+        numbers = range(first, first + self.batch_size)
+        seeds = [rng.mix(self.seed, number) for number in numbers]
         return collate([self.dataset.item(self._index(n), s) for n, s in zip(numbers, seeds, strict=True)], seeds)
 
     def _index(self, number: int) -> int:

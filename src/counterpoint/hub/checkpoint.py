@@ -65,7 +65,7 @@ class Manifest(Config):
     its frames and its `codec`: a shipped name, or "codec" for the subfolder.  `weights` is filled by `save`.
     """
 
-    format: Literal[1] = 1
+    format: Literal[1] = settings.FORMAT
     kind: str
     config: dict[str, Any]
     spec: dict[str, Any] | None = None
@@ -194,7 +194,11 @@ def _download(name: str) -> Path:
 
 def read_manifest(folder: Path) -> Manifest:
     """The checked `config.json` of a checkpoint folder.  Raises ValueError."""
-    return settings.parse(Manifest, settings.read(folder / CONFIG), source=str(folder / CONFIG))
+    try:
+        content = settings.read(folder / CONFIG)
+    except ValueError as error:
+        raise ValueError(f"{str(error).rstrip('.')}; fetch or save the checkpoint again.") from error
+    return settings.parse(Manifest, content, source=str(folder / CONFIG))
 
 
 def load(source: str | Path) -> Checkpoint:

@@ -44,13 +44,15 @@ def holds_token(mask: Bool[Tensor, "b t"], delays: Sequence[int]) -> Bool[Tensor
 
 def cross_entropy(
     logits: Float[Tensor, "b k s v"], layout: Int[Tensor, "b k s"], mask: Bool[Tensor, "b k s"]
-) -> Float[Tensor, " k"]:
-    """Nats a token for each level, over the entries that `mask` marks; special entries are no targets."""
+) -> Float[Tensor, "b k"]:
+    """Nats a token for each item and level, over the entries that `mask` marks; special entries are no targets.
+
+    By item, so that a batch's mean does not depend on which items share it: parts of a batch average to the whole.
+    """
     by_step = logits.transpose(1, 2).flatten(0, 2)  # bsk v: as the network's last layer lays them out, so that nothing is copied
     targets = layout.masked_fill(~mask, -1).transpose(1, 2)  # b s k
     losses = F.cross_entropy(by_step.float(), targets.flatten(), ignore_index=-1, reduction="none")
-    per_level = losses.view(targets.shape).flatten(0, 1).sum(0)
-    return per_level / mask.transpose(0, 1).flatten(1).sum(1).clamp_min(1)
+    return losses.view(targets.shape).sum(1) / mask.sum(-1).clamp_min(1)
 
 
 def sample(

@@ -118,7 +118,7 @@ class Jasco(System):
         data = self._normalise(batch.frames).masked_fill(~batch.mask[..., None], 0.0)
         told = drop(batch.values, self.conditions, gens, self.config.drop_all, self.config.drop_each)
         cond = self.conditioners(told, self.spec, data.shape[1], len(batch))
-        given = self._draw_given(data.shape[1], gens).to(data.device) & batch.mask
+        given = self._draw_given(batch.mask.cpu(), gens).to(data.device)
         time = flow.draw_time(self.config.time_distribution, gens).to(data)
         noise = rng.randn(data.shape[1:], gens).to(data)
         point, velocity = flow.path(noise, data, time, self.config.sigma_min)
@@ -183,13 +183,14 @@ class Jasco(System):
     def _normalise(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         return (frames - self.get_buffer("mean")) / self.get_buffer("std")
 
-    def _draw_given(self, frames: int, gens: list[Generator]) -> Bool[Tensor, "b t"]:
-        """Which frames of each item are given: none, a leading part, or all but a span in the middle."""
+    def _draw_given(self, mask: Bool[Tensor, "b t"], gens: list[Generator]) -> Bool[Tensor, "b t"]:
+        """Which of each item's real frames are given: none, a leading part, or all but a span in the middle."""
         chance, kind, size, place = rng.rand((4,), gens).unbind(-1)
-        now = torch.arange(frames)[None]  # 1 t
+        now = torch.arange(mask.shape[1])[None]  # 1 t
+        frames = mask.sum(1)
         leading = (0.1 + 0.6 * size) * frames
         length = (0.2 + 0.4 * size) * frames
         start = place * (frames - length)
         span = (now < start[:, None]) | (now >= (start + length)[:, None])
         given = torch.where(kind[:, None] < 0.5, now < leading[:, None], span)
-        return given & (chance[:, None] < self.config.canvas)
+        return given & mask & (chance[:, None] < self.config.canvas)

@@ -128,9 +128,10 @@ class Musicgen(System):
         layout = ar.delay(batch.frames[:, : len(delays)], delays, self.special)
         real = ar.holds_token(batch.mask, delays)
         history = self._disturb(layout, real, gens).masked_fill(~real, self.special)
-        logits = self._logits(history[..., :-1], cond)
+        padded = None if bool(batch.mask.all()) else batch.mask
+        logits = self._logits(history[..., :-1], cond, mask=padded)
         losses = ar.cross_entropy(logits, layout[..., 1:], real[..., 1:])
-        logs = {f"nats_{level}": float(loss) for level, loss in enumerate(losses.detach())}
+        logs = {f"nats_{level}": float(loss) for level, loss in enumerate(losses.detach().mean(0))}
         return [Objective("main", losses.mean(), logs)]
 
     def generate(
@@ -181,20 +182,30 @@ class Musicgen(System):
                 yield ar.undelay(layout[..., certain : step + 1], delays)
                 certain = step - max(delays)
 
-    def _logits(self, history: Int[Tensor, "b k s"], cond: Cond, memory: Memory | None = None) -> Float[Tensor, "b k s v"]:
-        """What may come after each step of `history`; with `memory`, those are the steps after the ones before."""
+    def _logits(
+        self,
+        history: Int[Tensor, "b k s"],
+        cond: Cond,
+        memory: Memory | None = None,
+        mask: Bool[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "b k s v"]:
+        """What may come after each step of `history`; with `memory`, those are the steps after the ones before.
+
+        `mask` marks the real frames of items of several lengths, in training.
+        """
         first = 0 if memory is None else memory.length
         x = sum(table(history[:, level]) for level, table in enumerate(self.embed))
-        x = x + self._ahead(cond, first, history.shape[-1])
+        x = x + self._ahead(cond, first, history.shape[-1], mask)
         y = self.backbone(x, Cond(context=cond.context, mask=cond.mask), memory=memory)
         return rearrange(self.out(y), "b s (k v) -> b k s v", k=len(self.embed))
 
-    def _ahead(self, cond: Cond, first: int, length: int) -> Float[Tensor, "b s h"] | float:
+    def _ahead(self, cond: Cond, first: int, length: int, mask: Tensor | None) -> Float[Tensor, "b s h"] | float:
         """What is told of frame s, at step s, which makes that frame's first level; after the last frame nothing is told."""
         told: Tensor | float = 0.0 if cond.vector is None else cond.vector[:, None]
         if cond.frames is None or self.told is None:
             return told
         frames = self.told(cond.frames[:, first : first + length])
+        frames = frames if mask is None else frames * mask[..., None]
         return told + nn.functional.pad(frames, (0, 0, 0, length - frames.shape[1]))
 
     def _disturb(
