@@ -271,6 +271,8 @@ def build(recipe: Recipe) -> _Parts:
         captions = [caption for _, row in clips.rows for caption in row["captions"]]
         words = config.words.model_copy(update={"vocabulary": learn_vocabulary(captions, data.words)})
         config = config.model_copy(update={"words": words})
+    if info.painted is None:  # no clip has a score
+        config = config.model_copy(update={"score": None})
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
     if system.view == "tokens":

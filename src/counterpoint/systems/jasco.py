@@ -40,7 +40,8 @@ class JascoConfig(Config):
     kind: Literal["jasco"] = "jasco"
     backbone: TransformerConfig = TransformerConfig(skips=True)
     words: WordsConfig = WordsConfig()
-    score: ScoreConfig = ScoreConfig()
+    score: ScoreConfig | None = ScoreConfig()
+    """None: it is told words alone, as where no clip has a score."""
     sigma_min: float = Field(default=1e-5, ge=0, lt=1)
     time_distribution: flow.TimeDistribution = "uniform"
     time_weight: flow.TimeWeight = "increasing"
@@ -86,16 +87,17 @@ class JascoConfig(Config):
 class Jasco(System):
     """Words, a score and a canvas in; frames out."""
 
-    conditions = ("text", "score")
-
     def __init__(self, config: JascoConfig, spec: Spec) -> None:
         super().__init__(spec)
         self.config = config
         self.tasks = ("generate", "continue", "inpaint") if config.canvas > 0 else ("generate",)
         width = config.backbone.width
-        self.conditioners = Conditioners({"text": config.words.build(width), "score": config.score.build(width)})
+        told = {"text": config.words, **({} if config.score is None else {"score": config.score})}
+        self.conditions = tuple(told)
+        self.conditioners = Conditioners({name: part.build(width) for name, part in told.items()})
         given = spec.dim + 1 if config.canvas > 0 else 0  # the frames that are given, and which they are
-        self.embed = nn.Linear(spec.dim + given + config.score.channels, width)
+        painted = 0 if config.score is None else config.score.channels
+        self.embed = nn.Linear(spec.dim + given + painted, width)
         self.backbone = config.backbone.build()
         self.out = nn.Linear(width, spec.dim)
         nn.init.zeros_(self.out.weight)

@@ -43,7 +43,8 @@ class MusicgenConfig(Config):
     kind: Literal["musicgen"] = "musicgen"
     backbone: TransformerConfig = TransformerConfig(causal=True, time="none")
     words: WordsConfig = WordsConfig()
-    score: ScoreConfig = ScoreConfig()
+    score: ScoreConfig | None = ScoreConfig()
+    """None: it is told words alone, as where no clip has a score."""
     delays: tuple[int, ...] = (0, 1, 2, 3)
     """Steps by which each level lags; as many leading levels of the codec are made as there are delays."""
     drop_all: float = Field(default=0.2, ge=0, le=1)
@@ -87,7 +88,6 @@ class MusicgenConfig(Config):
 class Musicgen(System):
     """Words, a score and a beginning in; tokens of the levels that it makes out."""
 
-    conditions = ("text", "score")
     tasks = ("generate", "continue")
     view: View = "tokens"
 
@@ -99,10 +99,13 @@ class Musicgen(System):
         self.spec = replace(spec, levels=len(config.delays))
         width, levels = config.backbone.width, len(config.delays)
         self.special = spec.bins
-        self.conditioners = Conditioners({"text": config.words.build(width), "score": config.score.build(width)})
+        told = {"text": config.words, **({} if config.score is None else {"score": config.score})}
+        self.conditions = tuple(told)
+        self.conditioners = Conditioners({name: part.build(width) for name, part in told.items()})
         tables = [nn.Embedding(spec.bins + 1, width) for _ in range(levels)]
         self.embed = nn.ModuleList(tables)
-        self.told = nn.Linear(config.score.channels, width)
+        if config.score is not None:
+            self.told = nn.Linear(config.score.channels, width)
         self.backbone = config.backbone.build()
         self.out = nn.Linear(width, levels * spec.bins)
         for table in tables:
