@@ -22,11 +22,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from counterpoint import annotation
-from counterpoint import audio as sound
 from counterpoint.codecs.base import Codec
 from counterpoint.data.checks import CLIPPED, Hearing
 from counterpoint.data.index import Index, index, nothing_usable
@@ -45,9 +43,6 @@ ARRAYS = ("frames", "tokens", "rolls", "vectors")
 PARTIAL = ".partial"
 HEADS = "heads.jsonl"
 """In a cache that grows: what `index` has seen."""
-
-TOLERANCE = 0.05
-"""Seconds that a file may be shorter than its head, or its owner, says."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +254,8 @@ class _Job:
         for file in chunk:
             hearing = Hearing(self.clipped)
             for start in range(0, len(file), self.batch):
-                waiting |= self._read(file[start : start + self.batch], hearing)
+                numbers, rows = zip(*file[start : start + self.batch], strict=True)
+                waiting |= zip(numbers, hearing.read(rows, self.codec.sample_rate, self.codec.channels), strict=False)
                 if len(waiting) >= self.batch:
                     lengths |= self._encode(waiting)
                     waiting = {}
@@ -271,31 +267,6 @@ class _Job:
             done[number] = replace(done[number], frames=lengths[number])
             self._paint(number, row, lengths[number])
         return done
-
-    def _read(self, clips: _File, hearing: Hearing) -> dict[int, Tensor]:
-        """The audio of consecutive clips of a file, decoded in one go: seeking in an mp3 takes long, and edges click.
-
-        Nothing where the file has turned out to be of no use.
-        """
-        if hearing.refusal is not None:
-            return {}
-        first, rate = clips[0][1], self.codec.sample_rate
-        seconds = first.seconds * len(clips)
-        try:
-            audio, own_rate = sound.read(first.path, seconds, first.offset)
-        except ValueError as error:
-            hearing.refusal = ("unreadable", str(error).rstrip("."))
-            return {}
-        if audio.shape[-1] < (seconds - TOLERANCE) * own_rate:
-            ends = first.offset + audio.shape[-1] / own_rate
-            hearing.refusal = ("unreadable", f"it ends after {ends:.2f} s, earlier than it says; copy or export it again")
-            return {}
-        hearing.hear(audio)
-        audio = sound.mix(sound.resample(audio, own_rate, rate), self.codec.channels)
-        samples = _samples(first, self.codec)
-        audio = F.pad(audio, (0, max(0, samples * len(clips) + len(clips) - audio.shape[-1])))
-        starts = [round((row.offset - first.offset) * rate) for _, row in clips]
-        return {number: audio[:, start : start + samples] for (number, _), start in zip(clips, starts, strict=True)}
 
     def _encode(self, audio: Mapping[int, Tensor]) -> dict[int, int]:
         """Encode and write clips; their numbers of frames."""

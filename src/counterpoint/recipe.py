@@ -34,6 +34,7 @@ from counterpoint.config import Config
 from counterpoint.data.clips import AudioDataset
 from counterpoint.data.latents import CacheInfo, LatentDataset
 from counterpoint.data.loader import collate
+from counterpoint.data.row import tally
 from counterpoint.encoding import digest
 from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
@@ -174,6 +175,9 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
 def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
     config, data = recipe.codec, recipe.data
     clips, held_out = (AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
+    if console is not None and clips.skipped:
+        reasons = tally(thing.reason for thing in clips.skipped)
+        console.print(f"{recipe.name}: skipped {len(clips.skipped)} files ({reasons}); counterpoint encode lists them.")
     parallel.only_rank0(place, partial(_fit_codec, recipe, out, console))
     codec = checkpoint.load_codec(_codec_to_start_from(out) or out)
     if not isinstance(codec, Spectral) or codec.config != config:
