@@ -23,6 +23,7 @@ from counterpoint.data.base import spread
 from counterpoint.data.clips import AudioDataset
 from counterpoint.data.latents import LatentDataset
 from counterpoint.data.loader import Loader
+from counterpoint.data.report import read_skipped
 from counterpoint.encoding import encode
 from counterpoint.music import Score
 from counterpoint.types import Roll, Spec
@@ -176,11 +177,15 @@ def test_a_cache_belongs_to_one_codec_and_one_corpus(corpus, cache, tmp_path):
         encode(corpus, Means(), cache, paint=None)
 
 
-def test_a_clip_that_cannot_be_read_is_named(corpus, tmp_path):
+def test_a_clip_that_cannot_be_read_is_skipped_and_named(corpus, cache, tmp_path):
     folder = shutil.copytree(corpus, tmp_path / "corpus")
     (folder / "004.flac").write_bytes(b"nothing like audio")
-    with pytest.raises(ValueError, match=r"004\.flac"):
-        encode(folder, Means(), tmp_path / "out", paint)
+    encode(folder, Means(), tmp_path / "out", paint)
+    [skipped] = read_skipped(tmp_path / "out")
+    assert (skipped.file, skipped.reason) == ("004.flac", "unreadable")
+    whole, left = (LatentDataset(place, "train", 40) for place in (cache, tmp_path / "out"))
+    assert [row["id"] for _, row in left.rows] == [row["id"] for _, row in whole.rows if row["id"] != "004"]
+    assert torch.equal(left.item(4, 0).frames, whole.item(5, 0).frames)
 
 
 @pytest.mark.parametrize("damaged", ["{", "[]", '{"seconds": 4.0}'])

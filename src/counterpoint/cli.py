@@ -221,30 +221,33 @@ def encode(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     codec: str = "spectral-tiny",
-    workers: int = 1,
+    workers: Annotated[int, Parameter(help="Processes.")] = 1,
+    clip_seconds: Annotated[float, Parameter(help="Songs are cut into clips of about this length.")] = 10.0,
+    clipped: Annotated[float, Parameter(help="Files with more of their samples at full scale are skipped.")] = 0.02,
 ) -> None:
-    """Turn a corpus into a codec's frames and painted scores, once for many trainings.
+    """Turn music into a codec's frames and painted scores, once for many trainings.
 
     Parameters
     ----------
     corpus
-        A folder with metadata.jsonl beside its audio, such as `compose` writes.
+        A folder of audio with a .txt or .json beside each file, a Hugging Face AudioFolder, or an audiocraft data.jsonl.
     output
-        The folder to write.
+        The folder to write; its skipped.csv names the files that cannot be used, with the reason.
     codec
         A shipped codec, a folder, or a Hub id.
-    workers
-        Processes.
     """
     from counterpoint import encoding
     from counterpoint.conditioners.score import paint
+    from counterpoint.data.report import summary
     from counterpoint.hub.checkpoint import load_codec
 
     coder = load_codec(codec)
-    left = f"what is done stays beside {output}; the same command goes on"
-    with _interruptible(lambda: left), _progress("encoding", True) as bar:
-        encoding.encode(corpus, coder, output, paint=paint, workers=workers, progress=bar)
-    _say(f"{output}: the frames of {corpus} under {codec}")
+    with _interruptible(lambda: f"what is done stays beside {output}; the same command goes on"):
+        with _progress("opening files", True) as bar:
+            found = encoding.take_stock(corpus, output, clip_seconds, bar)
+        with _progress("encoding", True) as bar:
+            encoding.encode(found, coder, output, paint, workers, progress=bar, clipped=clipped)
+    _say("\n  ".join([f"{output}: the frames of {corpus} under {codec}", *summary(output), *found.strangers()]))
 
 
 @app.command(usage="Usage: counterpoint train [OPTIONS] RECIPE [CHANGES...]")

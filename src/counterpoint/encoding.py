@@ -1,8 +1,8 @@
 """A corpus of audio and a codec -> a cache of frames, tokens and painted scores (its layout is described in `data/latents.py`).
 
 The cache grows in OUT.partial and takes its name when it is whole.  Each clip that is done is noted there, so that a run that
-was killed goes on where it stopped.  Worker processes decode, encode and paint, with one thread each: sums over threads
-would depend on their number.
+was killed goes on where it stopped.  Files that decoding shows to be of no use are noted, too, and left out at the end.  Worker
+processes decode, encode and paint, with one thread each: sums over threads would depend on their number.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,11 +25,13 @@ import torch
 from torch import Tensor
 
 from counterpoint import annotation
-from counterpoint import audio as sound
 from counterpoint.codecs.base import Codec
-from counterpoint.data.folder import Row, read_folder
+from counterpoint.data.checks import CLIPPED, Hearing
+from counterpoint.data.index import Index, index, nothing_usable
 from counterpoint.data.latents import CacheInfo
-from counterpoint.files import renamed, writing
+from counterpoint.data.report import write_skipped
+from counterpoint.data.row import Row, Skipped, hold_out
+from counterpoint.files import renamed, whole_lines, writing
 from counterpoint.music import Score
 from counterpoint.parallel import collect, one_thread
 from counterpoint.types import Progress, Roll
@@ -37,49 +40,75 @@ Painter = Callable[[Score, float, int], Roll]
 """(score, frames per second, frames) -> Roll; a module-level function, so that worker processes find it."""
 
 ARRAYS = ("frames", "tokens", "rolls", "vectors")
+PARTIAL = ".partial"
+HEADS = "heads.jsonl"
+"""In a cache that grows: what `index` has seen."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a clip: its frames, none where its file is skipped; and what its file sounds like, to find it again."""
+
+    frames: int
+    sound: str | None = None
+    refusal: tuple[str, str] | None = None
+    """The reason, in a word or two and in full."""
 
 
 def encode(
-    corpus: Path,
+    corpus: Path | Index,
     codec: Codec,
     out: Path,
     paint: Painter | None = None,
     workers: int = 1,
     batch: int = 8,
     progress: Progress | None = None,
+    clipped: float = CLIPPED,
 ) -> CacheInfo:
-    """Cache every clip of a corpus folder, going on where an earlier call was stopped; a whole cache is left as it is.
+    """Cache every clip of a corpus, going on where an earlier call was stopped; a whole cache is left as it is.
 
-    `batch` clips are encoded at once by each of `workers` processes.  Raises ValueError when there are no workers, when `out`
-    holds something else, or was made by another codec or from other clips, when a clip or an annotation cannot be read, when a
-    worker is killed, or when nothing can be written.
+    A folder's files are taken whole; `data.index.index` cuts songs into clips.  `batch` clips are encoded at once by each of
+    `workers` processes.  A file with a share of samples at full scale above `clipped` is skipped.  Raises ValueError when there
+    are no workers, when `out` holds something else, or was made by another codec or from other clips, when no file or not an
+    annotation can be read, when a worker is killed, or when nothing can be written.
     """
     if workers < 1:
         raise ValueError(f"{workers} workers cannot work; ask for at least 1.")
-    occupied = out.is_file() or (out.is_dir() and any(out.iterdir()))
-    if occupied and not (out / "info.json").is_file():
-        raise ValueError(f"{out} is there already and is no cache; choose a new or empty folder.")
-    rows = read_folder(corpus)
-    if not rows:
-        raise ValueError(f"{corpus} holds no clips; compose some (counterpoint compose), or give another folder.")
+    _check_place(out)
+    found = corpus if isinstance(corpus, Index) else index(corpus)
+    rows = found.rows
     info = describe(rows, codec, paint)
     if (out / "info.json").is_file():
         _same_or_refuse(info, out)
         return info
-    partial = out.with_name(out.name + ".partial")
+    partial = out.with_name(out.name + PARTIAL)
     if (partial / "info.json").is_file():
         _same_or_refuse(info, partial)
     else:
         _create(partial, info)
     done = _read_done(partial)
-    missing = [(i, row) for i, row in enumerate(rows) if i not in done]
-    for lengths in _work(_Job(codec, paint, info, partial), _chunks(missing, batch), workers):
-        _note_done(partial, lengths)
-        done.update(lengths)
+    job = _Job(codec, paint, info, partial, batch, clipped)
+    for news in _work(job, _chunks(rows, done, batch), workers):
+        _note_done(partial, news)
+        done.update(news)
         if progress is not None:
             progress(len(done), len(rows))
-    _finish(partial, out, rows, done)
+    _finish(partial, out, found, done)
     return info
+
+
+def take_stock(corpus: Path, out: Path, clip_seconds: float, progress: Progress | None = None) -> Index:
+    """The corpus, its songs cut into clips, to be encoded into `out`; a call that was killed goes on.  Raises ValueError."""
+    _check_place(out)
+    return index(
+        corpus, clip_seconds, None if (out / "info.json").is_file() else out.with_name(out.name + PARTIAL) / HEADS, progress
+    )
+
+
+def _check_place(out: Path) -> None:
+    occupied = out.is_file() or (out.is_dir() and any(out.iterdir()))
+    if occupied and not (out / "info.json").is_file():
+        raise ValueError(f"{out} is there already and is no cache; choose a new or empty folder.")
 
 
 def describe(rows: Sequence[Row], codec: Codec, paint: Painter | None) -> CacheInfo:
@@ -163,27 +192,40 @@ def _create(folder: Path, info: CacheInfo) -> None:
         path.write_text(info.dump(), encoding="utf-8")
 
 
-def _read_done(folder: Path) -> dict[int, int]:
-    """Frames of the clips that are done, by number; a line that a kill cut short does not count."""
-    path = folder / "done.jsonl"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        with renamed(path) as temporary:
-            temporary.write_text(whole, encoding="utf-8")
-    return dict(json.loads(line) for line in whole.splitlines())
+def _read_done(folder: Path) -> dict[int, Done]:
+    """What became of the clips that are done, by number."""
+    lines = [json.loads(line) for line in whole_lines(folder / "done.jsonl")]
+    return {line[0]: _done(*line[1:]) for line in lines}
 
 
-def _note_done(folder: Path, lengths: Mapping[int, int]) -> None:
+def _done(frames: int, sound: str | None = None, refusal: Sequence[str] | None = None) -> Done:
+    return Done(frames, sound, None if refusal is None else (refusal[0], refusal[1]))
+
+
+def _note_done(folder: Path, news: Mapping[int, Done]) -> None:
     with writing(folder), (folder / "done.jsonl").open("a", encoding="utf-8") as notes:
-        notes.write("".join(json.dumps([index, frames]) + "\n" for index, frames in lengths.items()))
+        lines = [[number, done.frames, done.sound, done.refusal] for number, done in news.items()]
+        notes.write("".join(json.dumps(line) + "\n" for line in lines))
 
 
-_Chunk = list[tuple[int, Row]]
+_File = list[tuple[int, Row]]
+"""The clips of one file, with their numbers."""
 
 
-def _chunks(rows: _Chunk, size: int) -> list[_Chunk]:
-    return [rows[i : i + size] for i in range(0, len(rows), size)]
+def _chunks(rows: Sequence[Row], done: Mapping[int, Done], size: int) -> list[list[_File]]:
+    """Files of which a clip is missing, as many together as have `size` clips, or one that has more."""
+    chunks: list[list[_File]] = []
+    clips = size
+    for _, group in groupby(enumerate(rows), key=lambda pair: pair[1].path):
+        file = list(group)
+        if all(number in done for number, _ in file):
+            continue
+        if clips + len(file) > size:
+            chunks.append([])
+            clips = 0
+        chunks[-1].append(file)
+        clips += len(file)
+    return chunks
 
 
 @dataclass
@@ -194,6 +236,8 @@ class _Job:
     paint: Painter | None
     info: CacheInfo
     folder: Path
+    batch: int
+    clipped: float
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def open(self) -> None:
@@ -202,9 +246,30 @@ class _Job:
         self.codec.eval()
 
     @torch.inference_mode()
-    def run(self, chunk: _Chunk) -> dict[int, int]:
-        """Encode, paint and write some clips; their numbers of frames."""
-        audio = {index: self._audio(row) for index, row in chunk}
+    def run(self, chunk: list[_File]) -> dict[int, Done]:
+        """Decode, check, encode, paint and write the clips of some files; what became of each."""
+        done: dict[int, Done] = {}
+        lengths: dict[int, int] = {}
+        waiting: dict[int, Tensor] = {}
+        for file in chunk:
+            hearing = Hearing(self.clipped)
+            for start in range(0, len(file), self.batch):
+                numbers, rows = zip(*file[start : start + self.batch], strict=True)
+                waiting |= zip(numbers, hearing.read(rows, self.codec.sample_rate, self.codec.channels), strict=False)
+                if len(waiting) >= self.batch:
+                    lengths |= self._encode(waiting)
+                    waiting = {}
+            hearing.end()
+            done |= {number: Done(0, hearing.sound, hearing.refusal) for number, _ in file}
+        lengths |= self._encode(waiting)
+        kept = {number: row for file in chunk for number, row in file if done[number].refusal is None}
+        for number, row in kept.items():
+            done[number] = replace(done[number], frames=lengths[number])
+            self._paint(number, row, lengths[number])
+        return done
+
+    def _encode(self, audio: Mapping[int, Tensor]) -> dict[int, int]:
+        """Encode and write clips; their numbers of frames."""
         lengths: dict[int, int] = {}
         for _, group in groupby(sorted(audio, key=lambda i: audio[i].shape[-1]), key=lambda i: audio[i].shape[-1]):
             indices = list(group)
@@ -213,18 +278,12 @@ class _Job:
             if "tokens" in self.arrays:
                 self._write("tokens", indices, self.codec.to_tokens(frames).transpose(1, 2))
             lengths |= dict.fromkeys(indices, min(frames.shape[1], self.info.frames))
-        for index, row in chunk:
-            self._paint(index, row, lengths[index])
-        return dict(sorted(lengths.items()))
-
-    def _audio(self, row: Row) -> Tensor:
-        audio, rate = sound.read(row.path)
-        return sound.mix(sound.resample(audio, rate, self.codec.sample_rate), self.codec.channels)
+        return lengths
 
     def _write(self, name: str, indices: list[int], rows: Tensor) -> None:
         """Rows "b t *" into the array; the time axis comes last where it holds tokens."""
-        for index, row in zip(indices, rows.cpu().numpy()[:, : self.info.frames], strict=True):
-            place = self.arrays[name][index].T if name == "tokens" else self.arrays[name][index]
+        for number, row in zip(indices, rows.cpu().numpy()[:, : self.info.frames], strict=True):
+            place = self.arrays[name][number].T if name == "tokens" else self.arrays[name][number]
             place[: len(row)] = row
 
     def _paint(self, index: int, row: Row, frames: int) -> None:
@@ -248,13 +307,13 @@ def _start(file: Path) -> None:
     _job = job
 
 
-def _run(chunk: _Chunk) -> dict[int, int]:
+def _run(chunk: list[_File]) -> dict[int, Done]:
     assert _job is not None
     return _job.run(chunk)
 
 
-def _work(job: _Job, chunks: list[_Chunk], workers: int) -> Iterator[dict[int, int]]:
-    """The chunks' lengths as they come ready; with one worker in this process, else in processes of their own."""
+def _work(job: _Job, chunks: list[list[_File]], workers: int) -> Iterator[dict[int, Done]]:
+    """What became of the chunks' clips, as they come ready; with one worker in this process, else in processes of their own."""
     if workers == 1 or len(chunks) <= 1:
         with writing(job.folder):
             job.open()
@@ -270,20 +329,44 @@ def _work(job: _Job, chunks: list[_Chunk], workers: int) -> Iterator[dict[int, i
             yield from collect(pool, _run, chunks)
 
 
-def _finish(partial: Path, out: Path, rows: Sequence[Row], done: dict[int, int]) -> None:
+def _finish(partial: Path, out: Path, found: Index, done: Mapping[int, Done]) -> None:
+    """Say which clips are there and which files are not, and give the cache its name."""
+    refused = _refusals(found.rows, done)
+    skipped = sorted([*found.skipped, *refused.values()], key=lambda thing: thing.file)
+    kept = hold_out([row for row in found.rows if row.name not in refused])
+    if not kept:
+        shutil.rmtree(partial)
+        raise nothing_usable(found.source, skipped)
+    splits = {row.id: row.split for row in kept}
     lines: list[dict[str, Any]] = [
         {
             "id": row.id,
-            "split": row.split,
+            "file": row.name,
+            "split": splits.get(row.id, row.split),
             "captions": list(row.captions),
             "seconds": row.seconds,
-            "frames": done[index],
+            "frames": 0 if row.name in refused else done[number].frames,
             "score": "annotation" in row.values,
         }
-        for index, row in enumerate(rows)
+        for number, row in enumerate(found.rows)
     ]
     with renamed(partial / "rows.jsonl") as path:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    write_skipped(partial, skipped)
+    (partial / HEADS).unlink(missing_ok=True)
     with writing(out):
         os.replace(partial, out)
         (out / "done.jsonl").unlink()  # not before: a kill in between would cost all that was done
+
+
+def _refusals(rows: Sequence[Row], done: Mapping[int, Done]) -> dict[str, Skipped]:
+    """Files that decoding has shown to be of no use, by name; of those that sound the same the first is kept."""
+    refused: dict[str, Skipped] = {}
+    firsts: dict[str, str] = {}
+    for number, row in enumerate(rows):
+        refusal, heard = done[number].refusal, done[number].sound
+        if refusal is not None:
+            refused[row.name] = Skipped(row.name, *refusal)
+        elif heard is not None and firsts.setdefault(heard, row.name) != row.name:
+            refused[row.name] = Skipped(row.name, "duplicate", f"it sounds the same as {firsts[heard]} to the last sample")
+    return refused

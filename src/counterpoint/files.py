@@ -36,3 +36,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole text file, as `renamed` does."""
     with renamed(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file that grows line by line; one that a kill cut short is removed from it.  Empty where there is none."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_text(path, whole)
+    return whole.splitlines()

@@ -35,6 +35,7 @@ from counterpoint.config import Config
 from counterpoint.data.clips import AudioDataset
 from counterpoint.data.latents import CacheInfo, LatentDataset
 from counterpoint.data.loader import collate
+from counterpoint.data.row import tally
 from counterpoint.encoding import digest
 from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
@@ -177,6 +178,9 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
 def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
     config, data = recipe.codec, recipe.data
     clips, held_out = (AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
+    if console is not None and clips.skipped:
+        reasons = tally(thing.reason for thing in clips.skipped)
+        console.print(f"{recipe.name}: skipped {len(clips.skipped)} files ({reasons}); counterpoint encode lists them.")
     parallel.only_rank0(place, partial(_fit_codec, recipe, out, console))
     codec = checkpoint.load_codec(_codec_to_start_from(out) or out)
     if not isinstance(codec, Spectral) or codec.config != config:
@@ -273,6 +277,8 @@ def build(recipe: Recipe) -> _Parts:
     if digest(codec.frame_state()) != info.codec:
         raise ValueError(f"{data.folder} was encoded by another codec than {recipe.codec!r}; name that one, or encode again.")
     config = _with_vocabulary(recipe, clips)
+    if info.painted is None:  # no clip has a score
+        config = config.model_copy(update={"score": None})
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
     if system.view == "tokens":

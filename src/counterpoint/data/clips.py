@@ -8,22 +8,15 @@ import torch.nn.functional as F
 
 from counterpoint import audio as sound
 from counterpoint.data.base import Item, spread
-from counterpoint.data.folder import Row, no_clips, read_folder
-
-
-def rows_of(folder: Path, split: str) -> list[Row]:
-    """The rows of one split.  Raises ValueError, naming the splits that there are, when it is empty."""
-    rows = read_folder(folder)
-    chosen = [row for row in rows if row.split == split]
-    if not chosen:
-        raise no_clips(folder, split, (row.split for row in rows))
-    return chosen
+from counterpoint.data.index import index
+from counterpoint.data.row import Skipped, no_clips
 
 
 class AudioDataset:
     """A random crop of each clip of a split of some folders, at `sample_rate` with `channels`; short clips end in silence.
 
-    `most` leaves only so many clips, spread over the split.
+    `most` leaves only so many clips, spread over the split.  `skipped` are the folders' files that cannot be used.  Raises
+    ValueError, naming the splits that there are, when a folder has none of this one.
     """
 
     def __init__(
@@ -35,7 +28,15 @@ class AudioDataset:
         channels: int = 1,
         most: int | None = None,
     ):
-        rows = [row for folder in folders for row in rows_of(folder, split)]
+        self.skipped: list[Skipped] = []
+        rows = []
+        for folder in folders:
+            found = index(folder)
+            chosen = [row for row in found.rows if row.split == split]
+            if not chosen:
+                raise no_clips(folder, split, (row.split for row in found.rows))
+            rows += chosen
+            self.skipped += found.skipped
         self.rows = rows if most is None else spread(rows, most)
         self.crop_seconds = crop_seconds
         self.sample_rate = sample_rate

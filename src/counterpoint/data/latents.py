@@ -1,8 +1,9 @@
 """Crops of encoded clips: what generators learn from.  `encoding.py` writes the cache that is read here.
 
-A cache is a folder: info.json, rows.jsonl (one clip a line, in the order of the arrays), and arrays with one row a clip, padded
-to the longest: frames.npy (float16, N T d), tokens.npy (int16, N k T), and, where scores are known, rolls.npy (uint8, N T e)
-and vectors.npy (float32, N g).
+A cache is a folder: info.json, rows.jsonl (one clip a line, in the order of the arrays; those of files that turned out to be of
+no use have no frames), skipped.csv (all files that are not used, and why), and arrays with one row a clip, padded to the
+longest: frames.npy (float16, N T d), tokens.npy (int16, N k T), and, where scores are known, rolls.npy (uint8, N T e) and
+vectors.npy (float32, N g).
 """
 
 import json
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.data.base import Item, spread
-from counterpoint.data.folder import no_clips
+from counterpoint.data.row import no_clips
 from counterpoint.types import Roll, Spec, View
 
 
@@ -62,10 +63,11 @@ class LatentDataset:
 
     def __init__(self, folder: Path, split: str, crop_frames: int, view: View = "continuous"):
         self.info = CacheInfo.read(folder / "info.json")
-        rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
-        self.rows: list[tuple[int, dict[str, Any]]] = [(i, row) for i, row in enumerate(rows) if row["split"] == split]
+        lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [(i, row) for i, row in enumerate(map(json.loads, lines)) if row["frames"]]  # the others were skipped
+        self.rows: list[tuple[int, dict[str, Any]]] = [(i, row) for i, row in rows if row["split"] == split]
         if not self.rows:
-            raise no_clips(folder, split, (row["split"] for row in rows))
+            raise no_clips(folder, split, (row["split"] for _, row in rows))
         if view == "tokens" and not self.info.spec.levels:
             raise ValueError(f"{folder} was made by a codec without tokens; use the view 'continuous'.")
         self.crop_frames = crop_frames

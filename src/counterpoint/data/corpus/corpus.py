@@ -26,7 +26,7 @@ from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.describe import describe
 from counterpoint.data.corpus.soundfont import SoundfontRenderer
 from counterpoint.data.corpus.styles import STYLES
-from counterpoint.data.folder import METADATA, split_of
+from counterpoint.data.row import METADATA, split_of
 from counterpoint.files import write_text
 from counterpoint.instruments import instrument
 from counterpoint.music import Brief, Score
