@@ -49,7 +49,7 @@ def cross_entropy(
 
     By item, so that a batch's mean does not depend on which items share it: parts of a batch average to the whole.
     """
-    by_step = logits.transpose(1, 2).flatten(0, 2)  # bsk v: as the network's last layer lays them out, so that nothing is copied
+    by_step = logits.transpose(1, 2).flatten(0, 2)  # bsk v, as the last layer lays them out: no copy
     targets = layout.masked_fill(~mask, -1).transpose(1, 2)  # b s k
     losses = F.cross_entropy(by_step.float(), targets.flatten(), ignore_index=-1, reduction="none")
     return losses.view(targets.shape).sum(1) / mask.sum(-1).clamp_min(1)
