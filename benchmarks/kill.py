@@ -87,14 +87,15 @@ def main() -> int:
     assert train(asked.recipe, asked.changes, asked.output / "straight") == 0  # and everything is imported once
     whole = time.monotonic() - started
     straight, draw, kills, run = content(asked.output / "straight"), np.random.default_rng(asked.seed), 0, 0
-    ended = False
+    ended, seconds_at_most, replacements_at_most = False, 0.25 * whole, 16
     while kills < asked.kills or not ended:
         out = asked.output / f"killed-{run}"
-        last = kills >= asked.kills
-        in_saving = None if last or kills % 2 else int(draw.integers(1, 16))
-        ended = live(
-            asked.recipe, asked.changes, out, in_saving, draw.uniform(0, 0.25 * whole) if not last and kills % 2 else None
-        )
+        in_saving = seconds = None
+        if kills < asked.kills and kills % 2 == 0:
+            in_saving = int(draw.integers(replacements_at_most)) + 1
+        elif kills < asked.kills:
+            seconds = draw.uniform(0, seconds_at_most)
+        ended = live(asked.recipe, asked.changes, out, in_saving, seconds)
         if not ended:
             kills += 1
             state = out / "train" / "state.pt"
@@ -104,7 +105,9 @@ def main() -> int:
             print(f"{out} differs from the run that was never killed")
             return 1
         else:
-            run += 1
+            run += 1  # if too early, kill sooner
+            seconds_at_most, replacements_at_most = seconds_at_most / 2, max(1, replacements_at_most // 2)
+            assert run < 30, "the run ends before it can be killed: give it more steps and saves"
     print(f"{kills} kills, {run} whole run(s): weights, optimiser, averages, checkpoint and log equal to the bit")
     return 0
 
