@@ -2,10 +2,10 @@
 
     python benchmarks/stream.py [--models jasco-tiny runs/musicgen-tiny] [--seconds 10] [--runs 3] [--threads 1]
 
-For each model the medians of the runs, each with a seed of its own, after one to warm up: wall-clock seconds until the first chunk
-of `Model.stream` (from the request, the plan included, the model being loaded) and how long that chunk is, seconds of music
-per second of work for the stream and for `Model.generate`, and the least music that was ahead of a listener who
-started with the first chunk (below 0: there were gaps).
+For each model the medians of the runs, each with a seed of its own, after one to warm up: seconds until the first chunk of
+`Model.stream` (from the request, with the plan; the model is loaded) and how long that chunk is; seconds of music per second
+of work, streamed and by `Model.generate`; and the least music that was ahead of a listener who started with the first chunk
+(below 0: there were gaps).
 """
 
 import argparse
