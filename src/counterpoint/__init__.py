@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from counterpoint.generation import Model, Request, Take, load
+    from counterpoint.generation import Model, Request, Stream, Take, load
 
 __version__ = "0.1.0"
 __all__ = ["Model", "Request", "Stream", "Take", "__version__", "load"]
