@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from counterpoint import audio
+from counterpoint.pieces import Piece
 
 RATE = 32000
 

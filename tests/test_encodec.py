@@ -84,14 +84,15 @@ def close(made: torch.Tensor, expected: torch.Tensor) -> None:
 @torch.no_grad()
 def test_audio_comes_as_soon_as_its_neighbours_have(codec):
     """A causal codec waits for nothing, another for what its layers hear; nothing is hidden in the modules between streams."""
-    frames = codec.encode(audio(codec, 40 * 40))
+    samples = 40 * 60
+    frames = codec.encode(audio(codec, samples))
     asked: list[int] = []
     watched = (asked.append(i) or part for i, part in enumerate(frames.split(1, dim=1)))
-    stream = codec.decode_stream(watched, 40 * 40, chunk_frames=1)
+    stream = codec.decode_stream(watched, samples, chunk_frames=1)
     first = next(stream)
     waits = 0 if codec.config.causal else codec.margin + codec.decoder.reach
     assert len(asked) == 1 + waits and first.shape[-1] == codec.hop
-    other = torch.cat(list(codec.decode_stream([frames], chunk_frames=1)), dim=-1)  # while the first is half-way
+    other = torch.cat(list(codec.decode_stream([frames], samples, chunk_frames=1)), dim=-1)  # while the first is half-way
     assert torch.equal(torch.cat([first, *stream], dim=-1), other)
 
 

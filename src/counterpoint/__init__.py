@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from counterpoint.generation import Model, Request, Take, load
+    from counterpoint.generation import Model, Request, Stream, Take, load
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Request", "Take", "__version__", "load"]
+__all__ = ["Model", "Request", "Stream", "Take", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
     """The public names, imported on first use, so that `import counterpoint` does not wait for torch."""
-    if name in ("Model", "Request", "Take", "load"):
+    if name in ("Model", "Request", "Stream", "Take", "load"):
         from counterpoint import generation
 
         return vars(generation)[name]

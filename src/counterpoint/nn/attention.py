@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -113,7 +112,7 @@ class Attention(nn.Module):
 
         With `past`, `x` follows the positions that are remembered there and joins them; a context is looked at only once.
         """
-        query = rearrange(self.query(x), "b t (a d) -> b a t d", a=self.heads)
+        query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # b a t d
         if rotary is not None:
             query = rotate(query, *rotary)
         if past is None:
@@ -123,13 +122,14 @@ class Attention(nn.Module):
                 past.append(*self._keys_and_values(x if context is None else context, rotary))
             key, value = past.filled()
         allowed = None if mask is None else mask[:, None, None, :]  # b 1 1 s
-        if self.causal and (allowed is not None or past is not None):
+        causal = self.causal and x.shape[1] > 1  # the newest position alone may see all there is
+        if causal and (allowed is not None or past is not None):
             before = key.shape[2] - x.shape[1]
             earlier = torch.ones(1, 1, x.shape[1], key.shape[2], dtype=torch.bool, device=x.device).tril(before)
             allowed = earlier if allowed is None else allowed & earlier
-        attended = attend(query, key, value, allowed, self.causal and allowed is None)
-        return self.out(rearrange(attended, "b a t d -> b t (a d)"))
+        attended = attend(query, key, value, allowed, causal and allowed is None)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
     def _keys_and_values(self, source: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-        key, value = rearrange(self.key_value(source), "b s (kv a d) -> kv b a s d", kv=2, a=self.heads)
+        key, value = self.key_value(source).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # b a s d each
         return (key if rotary is None else rotate(key, *rotary)), value

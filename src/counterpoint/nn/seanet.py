@@ -96,8 +96,8 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c t"], state: State | None = None) -> tuple[Float[Tensor, "b c t"], State]:
         """`state` is that after what came before; with the output comes the one after `x`."""
-        y, state = self.lstm(x.transpose(1, 2), state)
-        return x + y.transpose(1, 2), state
+        y, after = self.lstm(x.transpose(1, 2), state)
+        return x + y.transpose(1, 2), after
 
 
 def _through(layers: Sequence[nn.Module] | nn.ModuleList, x: Tensor) -> Tensor:

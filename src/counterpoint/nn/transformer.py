@@ -217,6 +217,8 @@ class LocalMix(nn.Module):
         else:
             padded = torch.cat((past.recent, x.transpose(1, 2)), dim=-1)
             past.recent = padded[..., padded.shape[-1] - self.pad[0] :]
+            if x.shape[1] == 1:  # a convolution's kernel takes six times as long for one position
+                return (padded * self.weight[:, 0].to(x.dtype)).sum(-1)[:, None]
         return F.conv1d(padded, self.weight.to(x.dtype), groups=x.shape[-1]).transpose(1, 2)
 
 
