@@ -66,7 +66,7 @@ def test_top_k_and_top_p_keep_what_they_should():
     assert kept(temperature=0.0) == {0}
 
 
-@pytest.mark.parametrize("settings", [{}, {"local": 4}, {"skips": True}, {"context": False}])
+@pytest.mark.parametrize("settings", [{}, {"local": 4}, {"skips": True}, {"context": False}, {"positions": "sinusoidal"}])
 def test_remembering_changes_nothing(settings):
     """Step by step, by parts, or at once: the same outputs."""
     torch.manual_seed(0)
@@ -155,3 +155,12 @@ def test_noise_disturbs_a_share_of_the_history_alone():
 def test_impossible_settings_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         config.parse(MusicgenConfig, changes, "recipe").build(SPEC)
+
+
+def test_a_codec_without_tokens_or_with_too_few_is_told_in_a_sentence():
+    with pytest.raises(
+        ValueError, match=r"^musicgen makes tokens, and the codec of these frames has none; choose another codec\.$"
+    ):
+        MusicgenConfig().build(Spec(rate=25.0, dim=8))
+    with pytest.raises(ValueError, match=r"^delays \(0, 1, 2, 3\) .* 1 to 2 levels\.$"):
+        MusicgenConfig().build(Spec(rate=25.0, dim=8, levels=2, bins=16))

@@ -114,7 +114,7 @@ def test_a_system_told_by_t5_trains_loads_and_generates(recipe, tiny_t5, tmp_pat
         text = text.split("system =")[0] + TOKENS.format(backbone=backbone)
     path = tmp_path / "t5.toml"
     path.write_text(text)
-    changes = ["system.words.kind=t5", f"system.words.model={tiny_t5}", "system.words.dim=24"]
+    changes = ["system.words.kind=t5", f"system.words.model={tiny_t5}", "system.words.dim=24", "system.score=none"]
     assert run_recipe(path, [*changes, "train.steps=6"], tmp_path / "out", device="cpu").step == 6
     model = generation.load(tmp_path / "out")
     assert not [name for name in model.system.state_dict() if "encoder" in name]
@@ -135,6 +135,17 @@ def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
     run_recipe(recipe, changes, tmp_path / "out", device="cpu")
     loaded = checkpoint.load(tmp_path / "out")
     assert loaded.codec.spec == codec.spec and loaded.system.spec.rate == 200
+
+
+def test_a_codec_whose_frames_do_not_fit_the_system_is_told_in_a_sentence(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "here")
+    codec = EncodecConfig.tiny().build()
+    checkpoint.save(folder / "codec", codec, checkpoint.codec_manifest(codec.config, codec))
+    with pytest.raises(
+        ValueError, match=r"was made for frames Spec\(.*, but its codec 'codec' makes .*; use its own codec\.$"
+    ) as error:
+        checkpoint.load(folder)
+    assert "\n" not in str(error.value)
 
 
 def weights_of(out: Path) -> list[bytes | dict[str, torch.Tensor]]:

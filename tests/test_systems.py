@@ -224,6 +224,33 @@ def test_stranger_conditions_and_tasks_are_refused(system):
         generate(system, 1, [1], chords=["C"])
 
 
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_without_a_score_learns_from_a_corpus_that_has_them(name):
+    torch.manual_seed(0)
+    content = SYSTEMS[name].model_dump(mode="json") | {"score": "none"}
+    plain = config.parse(type(SYSTEMS[name]), content)
+    assert config.parse(type(plain), plain.model_dump(mode="json")) == plain and plain.score is None
+    system = plain.build(SPEC)
+    assert system.conditions == ("text",) and not [key for key in system.state_dict() if "score" in key or "told" in key]
+    system.objectives(training_batch(system))[0].loss.backward()
+    assert all(p.grad is not None for p in system.backbone.parameters() if p.requires_grad)
+    assert generate(system.eval(), 1, [1], text=["slow"]).shape == generate(build(name), 1, [1], text=["slow"]).shape
+    with pytest.raises(ValueError, match=r"cannot be told 'score'; it understands text\."):
+        generate(system, 1, [1], text=["slow"], score=[score()])
+
+
+def test_heads_of_settings_from_before_there_was_a_choice_have_biases():
+    """A stored backbone without positions turns queries and keys, and its heads have biases; the paper's have none."""
+    stored = MusicgenConfig.tiny().model_dump(mode="json")
+    del stored["head_bias"], stored["backbone"]["positions"]
+    assert config.parse(MusicgenConfig, stored) == MusicgenConfig.tiny()
+    assert MusicgenConfig.tiny().head_bias and MusicgenConfig.tiny().backbone.positions == "rotary"
+    assert not MusicgenConfig().head_bias and MusicgenConfig().backbone.positions == "sinusoidal"
+    assert config.parse(MusicgenConfig, {"head_bias": True}).head_bias
+    with pytest.raises(ValueError, match=r"^recipe: backbone\.heads: "):
+        config.parse(MusicgenConfig, {"backbone": {"heads": 0}}, "recipe")
+
+
 def test_a_task_that_was_not_learnt_is_refused():
     generator_only = JascoConfig.tiny().model_copy(update={"canvas": 0.0}).build(SPEC)
     given = torch.zeros(1, FRAMES, dtype=torch.bool)

@@ -129,10 +129,17 @@ def test_what_is_broken_is_told_in_a_sentence(tiny_t5, tmp_path, file, content, 
 
 
 def test_an_encoder_that_was_never_fetched_is_not_fetched_now(monkeypatch):
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was asked"))
+    asked = []
+
+    def refuse(*address: object, **_: object) -> None:
+        asked.append(address)
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
     with pytest.raises(ValueError, match=r"run: hf download nobody/t5 .*or set words\.model to a folder") as error:
         Encoder(T5Config(model="nobody/t5"))("slow", CPU)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and asked == []
 
 
 def test_without_transformers_the_command_that_installs_it_is_told(t5, monkeypatch):

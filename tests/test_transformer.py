@@ -13,6 +13,7 @@ from counterpoint.types import Cond
 
 VARIANTS = {
     "musicgen": TransformerConfig(width=16, depth=2, heads=2, causal=True, time="none"),
+    "musicgen-sinusoidal": TransformerConfig(width=16, depth=2, heads=2, causal=True, time="none", positions="sinusoidal"),
     "musicgen-local": TransformerConfig(width=16, depth=2, heads=2, causal=True, time="none", local=4),
     "jasco": TransformerConfig(width=16, depth=4, heads=2, time="context", skips=True),
     "adaln": TransformerConfig(width=16, depth=3, heads=2, time="adaln", skips=True, local=5),
@@ -114,6 +115,24 @@ def test_rotary_scores_depend_on_distance_alone():
         torch.testing.assert_close(line, line[:1].expand_as(line), atol=1e-5, rtol=1e-4)
 
 
+def test_added_positions_are_cosines_then_sines_from_one_to_a_ten_thousandth():
+    """By the definition, position by position; and those of a later part are those of the whole."""
+    made = attention.sinusoids(0, 9, 12, torch.device("cpu"))
+    for position in range(9):
+        angles = [position / 10_000 ** (i / 5) for i in range(6)]
+        oracle = torch.tensor([math.cos(a) for a in angles] + [math.sin(a) for a in angles])
+        torch.testing.assert_close(made[position], oracle)
+    assert torch.equal(attention.sinusoids(4, 5, 12, torch.device("cpu")), made[4:])
+
+
+@pytest.mark.parametrize("positions", ["rotary", "sinusoidal"])
+def test_order_is_heard_by_either_kind_of_position(positions):
+    config = TransformerConfig(width=16, depth=1, heads=2, time="none", context=False, positions=positions)
+    network, _, _ = make(config)
+    x = torch.randn(1, 6, 16)
+    assert not torch.allclose(network(x, Cond()).flip(1), network(x.flip(1), Cond()), atol=1e-4)
+
+
 def test_heads_must_divide_width():
     with pytest.raises(ValueError, match="multiple"):
         attention.Attention(10, 3)
@@ -127,6 +146,7 @@ def test_heads_must_divide_width():
         ({"heads": -1}, "heads: "),
         ({"width": 10, "heads": 3}, "width 10 must be an even multiple of heads 3"),
         ({"width": 6, "heads": 2}, "even multiple"),
+        ({"width": 2, "heads": 1, "positions": "sinusoidal"}, "take a width of 4 or more, not 2"),
         ({"feedforward": math.nan}, "feedforward: "),
         ({"feedforward": math.inf}, "feedforward: "),
         ({"feedforward": 1e-4, "width": 32}, "feedforward 0.0001"),

@@ -112,10 +112,11 @@ def _walk(kind: Any, path: Sequence[str | int]) -> tuple[list[str], list[type[Ba
     names: list[str] = []
     models = [kind]
     for part in path:
-        inner = [m.model_fields[part].annotation for m in models if part in m.model_fields]
-        if isinstance(part, int):
+        if isinstance(part, int):  # a place in a list, whose models are those of the list
             names.append(str(part))
-        elif inner or not models:
+            continue
+        inner = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        if inner or not models:
             names.append(part)
             models = [model for annotation in inner for model in _models_in(annotation)]
         else:

@@ -100,6 +100,8 @@ class Musicgen(System):
 
     def __init__(self, config: MusicgenConfig, spec: Spec) -> None:
         super().__init__(spec)
+        if not spec.levels:
+            raise ValueError("musicgen makes tokens, and the codec of these frames has none; choose another codec.")
         if not 0 < len(config.delays) <= spec.levels or min(config.delays) < 0:
             raise ValueError(f"delays {config.delays} must name a delay >= 0 for each of 1 to {spec.levels} levels.")
         self.config = config
