@@ -78,9 +78,10 @@ class Hearing:
         """Judge the whole."""
         if self.refusal is not None:
             return
-        level = 20 * math.log10(self._peak) if self._peak > 0 else -math.inf
         share = self._full / self._samples
-        if level < SILENT:
+        if self._peak == 0:
+            self.refusal = ("silent", "all its samples are zero")
+        elif (level := 20 * math.log10(self._peak)) < SILENT:
             self.refusal = ("silent", f"its highest peak is {level:.0f} dBFS, below {SILENT:g}")
         elif share > self.clipped:
             detail = f"{100 * share:.1f} % of its samples are at full scale, more than {100 * self.clipped:g} %"

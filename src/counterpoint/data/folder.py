@@ -82,7 +82,7 @@ def measure(row: Row) -> Row | Skipped:
     except (soundfile.SoundFileError, RuntimeError, OSError):
         return Skipped(row.name, "unreadable", _why_unreadable(row.path))
     if head.frames == 0:
-        return Skipped(row.name, "empty", "it holds no audio; remove it")
+        return Skipped(row.name, "too short", "it holds no audio; remove it")
     if head.duration < SHORTEST:
         return Skipped(row.name, "too short", f"it lasts {head.duration:.2f} s, and at least {SHORTEST:g} s are needed")
     return replace(row, seconds=head.duration)
