@@ -14,6 +14,7 @@ ROOMS = (
     "nn",
     "paradigms",
     "rng",
+    "systems.codecgan",
     "systems.jasco",
     "systems.musicgen",
     "types",
