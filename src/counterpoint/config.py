@@ -83,7 +83,7 @@ _WANTED = {
 
 
 def _explain(kind: type[BaseModel], error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+    where = ".".join(_as_written(kind, error["loc"]))
     if error["type"] in _WANTED:
         return f"{where or 'the whole'}: must be {_WANTED[error['type']]}, not {error['input']!r:.60}."
     if error["type"] != "extra_forbidden":
@@ -92,6 +92,19 @@ def _explain(kind: type[BaseModel], error: Any) -> str:
     near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}."
     return f"there is no setting {where!r}; {hint}"
+
+
+def _as_written(kind: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """The path of a setting without the tags that pydantic puts into that of a discriminated union."""
+    models, written = [kind], list[str]()
+    for part in loc:
+        inner = [m.model_fields[part].annotation for m in models if isinstance(part, str) and part in m.model_fields]
+        if not inner and part in [_tag(m) for m in models]:
+            models = [m for m in models if _tag(m) == part]
+        else:
+            written.append(str(part))
+            models = [model for annotation in inner for model in _models_in(annotation)]
+    return written
 
 
 def _keys_at(kind: Any, path: list[str]) -> list[str]:

@@ -111,11 +111,11 @@ class CodecRecipe(Config):
     @classmethod
     def _name_the_objective(cls, content: Any) -> Any:
         codec, objective = content.get("codec"), content.get("objective", {})
-        if not isinstance(codec, dict) or not isinstance(objective, dict):
-            return content
-        codec = {"kind": "spectral", **codec}
-        kind = _OBJECTIVES.get(str(codec["kind"]), "spectral")
-        return {**content, "codec": codec, "objective": {"kind": kind, **objective}}
+        if isinstance(codec, dict) and isinstance(objective, dict):
+            codec = {"kind": "spectral", **codec}
+            if codec["kind"] in _OBJECTIVES:
+                return {**content, "codec": codec, "objective": {"kind": _OBJECTIVES[codec["kind"]], **objective}}
+        return content
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
