@@ -15,6 +15,7 @@ ROOMS = (
     "paradigms",
     "pieces",
     "rng",
+    "systems.codecgan",
     "systems.jasco",
     "systems.musicgen",
     "types",

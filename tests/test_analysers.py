@@ -186,3 +186,15 @@ def test_tables_and_files(tmp_path):
     intervals.write_json(tmp_path / "a.json", summary)
     assert json.loads((tmp_path / "a.json").read_text())["tempo"]["mean"] == 0.5
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_distances_of_waveforms_and_of_spectra_at_several_resolutions():
+    rng = np.random.default_rng(0)
+    sound, noise = (rng.standard_normal(RATE).astype(np.float32) for _ in range(2))
+    noise -= noise @ sound / (sound @ sound) * sound
+    scaled = 0.1 * np.linalg.norm(sound) / np.linalg.norm(noise) * noise
+    assert spectra.si_snr(3 * (sound + scaled), sound) == pytest.approx(20, abs=0.05)
+    assert spectra.si_snr(noise, sound) < -20
+    assert spectra.multi_resolution_stft(sound, sound) == 0
+    assert spectra.multi_resolution_stft(sound / 2, sound) == pytest.approx(0.5 + np.log(2), abs=0.01)
+    assert spectra.multi_resolution_stft(-sound, sound) == pytest.approx(0, abs=1e-5)  # phases are not heard

@@ -331,6 +331,62 @@ def test_a_codec_is_trained_from_its_closed_form(codec_recipe, tmp_path):
         run_recipe(path, ["codec.levels=2"], tmp_path / "out", device="cpu")
 
 
+ENCODEC = """
+name = "tiny"
+samples = 1
+codec = {{ kind = "encodec", {sizes} }}
+objective = {{ windows = [256, 64], width = 4, alone = 1 }}
+data = {{ folders = ['{folder}'], crop_seconds = 0.5 }}
+optim = {{ betas = [0.5, 0.9], schedule = "constant", warmup_steps = 0, clip = 1e9 }}
+train = {{ steps = 4, batch_size = 2, log_every = 1, valid_batches = 1, save_every = 2 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def encodec_recipe(recipe: Path) -> Path:
+    told = EncodecConfig.tiny().model_dump(exclude={"kind", "pad", "shortcut", "causal", "ratios"})
+    sizes = ", ".join([*(f"{name} = {value}" for name, value in told.items()), "ratios = [5, 4, 2]"])
+    path = recipe.parent / "encodec.toml"
+    path.write_text(ENCODEC.format(folder=recipe.parent / "corpus", sizes=sizes))
+    return path
+
+
+def test_encodec_is_trained_by_the_command_and_goes_on(encodec_recipe, tmp_path):
+    begin = ["train", str(encodec_recipe), "-o", str(tmp_path), "--device", "cpu"]
+    assert cli.run([*begin, "train.steps=2"]) == 0
+    half = checkpoint.load_codec(tmp_path)
+    assert cli.run(begin) == 0
+    codec = checkpoint.load_codec(tmp_path)
+    average = torch.load(tmp_path / "train" / "state.pt", weights_only=True)["ema"]["average"]
+    for name, parameter in codec.named_parameters():
+        assert torch.equal(parameter, average[f"codec.{name}"])
+    assert not torch.equal(codec.token_state()["books.0.codes"], half.token_state()["books.0.codes"])
+    samples = tmp_path / "train/samples/0000004"
+    assert {path.name for path in samples.iterdir()} == {"0-original.wav", "0-frames.wav", "0-tokens.wav"}
+    assert soundfile.info(samples / "0-tokens.wav").frames == 4000
+    assert {file.name for file in tmp_path.iterdir()} == {"config.json", "model.safetensors", "train"}
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("data.fit_clips=9", r"no closed form to fit, so data\.fit_clips would be ignored; leave it out"),
+        ("objective.kind=spectral", r"there is no setting 'objective\.windows'; known here: augment"),
+        ("objective.widht=8", "did you mean 'width'"),
+        ("codec.kind=mp3", "codec: .*'spectral', 'encodec'"),
+        ("data.crop_seconds=0.1", r"800 samples are shorter .* raise data\.crop_seconds"),
+    ],
+)
+def test_what_does_not_fit_encodec_is_named(encodec_recipe, tmp_path, change, hint):
+    with pytest.raises(ValueError, match=hint):
+        run_recipe(encodec_recipe, [change], tmp_path / "out", device="cpu")
+
+
+def test_an_objective_for_another_codec_is_refused(codec_recipe, tmp_path):
+    with pytest.raises(ValueError, match="objective 'codecgan' does not train a codec 'spectral'"):
+        run_recipe(codec_recipe, ["objective.kind=codecgan"], tmp_path / "out", device="cpu")
+
+
 class Killed(BaseException):
     """Stands for SIGKILL: nothing answers it."""
 

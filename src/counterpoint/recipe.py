@@ -7,7 +7,8 @@
     optim = { lr = 1e-3 }
     train = { steps = 20000, precision = "bf16" }
 
-Where `codec` is a table, the codec itself is trained, on clips of audio, from its closed form (kept in train/start).
+Where `codec` is a table, the codec itself is trained, on clips of audio; a spectral one from its closed form, which is kept in
+train/start, EnCodec from nothing.
 A run's folder is a checkpoint that can be loaded while it is still being trained; what only training needs lies in its train/.
 """
 
@@ -17,17 +18,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from rich.console import Console
 
 from counterpoint import audio as sound
 from counterpoint import config as settings
 from counterpoint import parallel, rng
 from counterpoint.codecs.base import Codec
-from counterpoint.codecs.encodec import Encodec
+from counterpoint.codecs.encodec import Encodec, EncodecConfig
 from counterpoint.codecs.spectral import Spectral, SpectralConfig
 from counterpoint.conditioners.text import T5Config
 from counterpoint.conditioners.words import learn_vocabulary
@@ -43,6 +44,7 @@ from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.optim import OptimConfig
 from counterpoint.parallel import Place
 from counterpoint.systems.base import System, Trainable
+from counterpoint.systems.codecgan import CodecganConfig, CodecganTraining
 from counterpoint.systems.jasco import Jasco, JascoConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig, SpectralTraining, fit
 from counterpoint.training import Outcome, TrainConfig, train
@@ -85,9 +87,13 @@ class ClipsConfig(Config):
     folders: tuple[Path, ...]
     crop_seconds: float = Field(default=2.56, gt=0)
     fit_clips: int = Field(default=600, ge=1)
-    """Crops that the closed form is fitted on, at most."""
+    """Crops that the spectral codec's closed form is fitted on, at most."""
     fit_seconds: float = Field(default=5.0, gt=0)
     """Length of those crops."""
+
+
+_OBJECTIVES = {"spectral": "spectral", "encodec": "codecgan"}
+"""Which kind of objective trains which kind of codec."""
 
 
 class CodecRecipe(Config):
@@ -96,13 +102,33 @@ class CodecRecipe(Config):
     format: Literal[1] = settings.FORMAT
     name: str
     """What the run is called when it is announced."""
-    codec: SpectralConfig
-    objective: SpectralObjectiveConfig = SpectralObjectiveConfig()
+    codec: Annotated[SpectralConfig | EncodecConfig, Field(discriminator="kind")]
+    objective: Annotated[SpectralObjectiveConfig | CodecganConfig, Field(discriminator="kind")]
+    """Its kind follows from the codec's and need not be told."""
     data: ClipsConfig
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     samples: int = Field(default=2, ge=0)
     """Held-out crops rendered, before and after the codec, each time that the run is listened to."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_objective(cls, content: Any) -> Any:
+        codec, objective = content.get("codec"), content.get("objective", {})
+        if isinstance(codec, dict) and isinstance(objective, dict):
+            codec = {"kind": "spectral", **codec}
+            if codec["kind"] in _OBJECTIVES:
+                return {**content, "codec": codec, "objective": {"kind": _OBJECTIVES[codec["kind"]], **objective}}
+        return content
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.objective.kind != _OBJECTIVES[self.codec.kind]:
+            raise ValueError(f"the objective {self.objective.kind!r} does not train a codec {self.codec.kind!r}; leave it out.")
+        idle = sorted({"fit_clips", "fit_seconds"} & self.data.model_fields_set)
+        if idle and self.codec.kind == "encodec":
+            raise ValueError(f"EnCodec has no closed form to fit, so data.{idle[0]} would be ignored; leave it out.")
+        return self
 
 
 @dataclass(frozen=True)
@@ -177,31 +203,45 @@ def _train_system(recipe: Recipe, out: Path, place: Place, console: Console | No
 
 def _train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
     config, data = recipe.codec, recipe.data
-    clips, held_out = (AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate) for split in ("train", "valid"))
+    channels = config.channels if isinstance(config, EncodecConfig) else 1
+    clips, held_out = (
+        AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate, channels) for split in ("train", "valid")
+    )
     if console is not None and clips.skipped:
         reasons = tally(thing.reason for thing in clips.skipped)
         console.print(f"{recipe.name}: skipped {len(clips.skipped)} files ({reasons}); counterpoint encode lists them.")
-    parallel.only_rank0(place, partial(_fit_codec, recipe, out, console))
-    codec = checkpoint.load_codec(_codec_to_start_from(out) or out)
-    if not isinstance(codec, Spectral) or codec.config != config:
-        raise ValueError(f"{out} holds another codec than the recipe describes; train into another folder.")
+    system = _codec_to_train(recipe, out, place, console)
 
     def export(system: Trainable) -> None:
-        assert isinstance(system, SpectralTraining)
+        assert isinstance(system, SpectralTraining | CodecganTraining)
         _export_codec(system.codec, out)
 
-    system = SpectralTraining(codec, recipe.objective)
     _refuse_another_recipe(recipe, out)
     parallel.only_rank0(place, partial(_begin, recipe, out, system, len(clips), console))
     samples = partial(render_codec, recipe.samples, held_out)
     return train(system, clips, held_out, recipe.optim, recipe.train, out / "train", place, samples, export, console)
 
 
-def _fit_codec(recipe: CodecRecipe, out: Path, console: Console | None) -> None:
+def _codec_to_train(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Trainable:
+    """The codec at its start, with what trains it."""
+    config, objective = recipe.codec, recipe.objective
+    if isinstance(config, EncodecConfig):
+        assert isinstance(objective, CodecganConfig)
+        torch.manual_seed(recipe.train.seed)  # the layers' initial weights
+        return CodecganTraining(config.build(), objective)
+    assert isinstance(objective, SpectralObjectiveConfig)
+    parallel.only_rank0(place, partial(_fit_codec, recipe, config, out, console))
+    codec = checkpoint.load_codec(_codec_to_start_from(out) or out)
+    if not isinstance(codec, Spectral) or codec.config != config:
+        raise ValueError(f"{out} holds another codec than the recipe describes; train into another folder.")
+    return SpectralTraining(codec, objective)
+
+
+def _fit_codec(recipe: CodecRecipe, config: SpectralConfig, out: Path, console: Console | None) -> None:
     """Fit the closed form, unless there is a codec to start from."""
     if _codec_to_start_from(out) is not None:
         return
-    data, config = recipe.data, recipe.codec
+    data = recipe.data
     few = AudioDataset(data.folders, "train", data.fit_seconds, config.sample_rate, most=data.fit_clips)
     if console is not None:
         console.print(f"{recipe.name}: fitting on {len(few)} clips comes first; nothing is saved before.", soft_wrap=True)
@@ -338,8 +378,8 @@ def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path
 
 def render_codec(count: int, clips: AudioDataset, system: Trainable, step: int, folder: Path) -> None:
     """The first held-out clips as they were, through continuous frames, and through tokens, as wav."""
-    assert isinstance(system, SpectralTraining)
-    codec, device = system.codec, system.mel.device
+    assert isinstance(system, SpectralTraining | CodecganTraining)
+    codec, device = system.codec, next(system.parameters()).device
     for i in range(min(count, len(clips))):
         audio = clips.item(i, rng.mix(0, i)).audio
         assert audio is not None

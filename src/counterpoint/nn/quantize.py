@@ -62,7 +62,10 @@ class VectorQuantizer(nn.Module):
 
 @dataclass(frozen=True)
 class Quantized:
-    """`frames` carry the gradient straight through to the input; `commitment` is the mean squared distance to them."""
+    """`frames` carry the gradient straight through to the input.
+
+    `commitment` is the mean squared distance of what reaches a level to its code, averaged over levels.
+    """
 
     frames: Float[Tensor, "b t d"]
     tokens: Int[Tensor, "b k t"]
@@ -93,11 +96,14 @@ class ResidualQuantizer(nn.Module):
         """Quantise, item i with its first `levels[i]` codebooks (quantiser dropout), with a gradient."""
         tokens = self.encode(frames.detach())
         parts = self._parts(tokens)  # k b t d
-        if levels is not None:
-            kept = torch.arange(len(parts), device=levels.device)[:, None] < levels
-            parts = parts * kept[:, :, None, None].to(parts)
+        if levels is None:
+            kept = parts.new_ones(parts.shape[:2])
+        else:
+            kept = (torch.arange(len(parts), device=levels.device)[:, None] < levels).to(parts)  # k b
+            parts = parts * kept[:, :, None, None]
         values = parts.sum(0)
-        commitment = (frames - values).square().mean()
+        errors = (frames - parts.cumsum(0)).square().mean(dim=(2, 3))  # k b: of what is left after each level
+        commitment = (errors * kept).sum() / kept.sum()
         return Quantized(frames + (values - frames).detach(), tokens, commitment)
 
     def _parts(self, tokens: Int[Tensor, "b k t"]) -> Float[Tensor, "k b t d"]:
@@ -130,6 +136,23 @@ class CodebookAverages(nn.Module):
         codes = torch.stack([book.codes for book in books])
         self.register_buffer("total", codes.clone())
         self.register_buffer("count", torch.ones(codes.shape[:2]))
+
+    @torch.no_grad()
+    def start(self, quantizer: ResidualQuantizer, frames: Float[Tensor, "b t d"], generator: Generator) -> None:
+        """Begin every codebook at the k-means of `frames`, those of the first process for all."""
+        quantizer.fit(frames.detach().flatten(0, 1), generator)
+        codes = torch.stack([book.codes for book in quantizer.books if isinstance(book, VectorQuantizer)])
+        parallel.from_first([codes])
+        for book, started in zip(quantizer.books, codes, strict=True):
+            assert isinstance(book, VectorQuantizer)
+            book.codes.copy_(started)
+        self.total.copy_(codes)
+        self.count.fill_(1.0)
+
+    def perplexity(self) -> Float[Tensor, "k"]:
+        """How many codes of each level are in use, by the entropy of their average counts."""
+        share = self.count / self.count.sum(1, keepdim=True)
+        return torch.special.entr(share).sum(1).exp()
 
     @torch.no_grad()
     def update(self, quantizer: ResidualQuantizer, frames: Float[Tensor, "b t d"], generator: Generator) -> float:

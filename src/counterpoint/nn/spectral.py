@@ -5,11 +5,14 @@ ceil(n / hop) frames wherever n ends.  Spectra are scaled so that a sine of ampl
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Complex, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+_MEL_FLOOR = 1e-5  # added to mel powers before their logarithm is taken
 
 
 def num_frames(samples: int, hop: int) -> int:
@@ -83,18 +86,70 @@ def hertz_to_mel(hertz: Tensor) -> Tensor:
     return 1127.0 * torch.log1p(hertz / 700.0)
 
 
-def mel_filters(bands: int, size: int, sample_rate: int) -> Float[Tensor, "m f"]:
-    """Triangular filters at equal distances on the mel scale from 0 Hz to half the sample rate; each sums to 1."""
-    top = hertz_to_mel(torch.tensor(sample_rate / 2.0)).item()
-    edges = 700.0 * torch.expm1(torch.linspace(0, top, bands + 2) / 1127.0)
+def _mel_edges(bands: int, sample_rate: int, low: float = 0.0) -> Float[Tensor, "m"]:
+    """Where each of the bands begins, peaks and ends, in Hz."""
+    first, last = (1127.0 * math.log1p(hertz / 700.0) for hertz in (low, sample_rate / 2))
+    return 700.0 * torch.expm1(torch.linspace(first, last, bands + 2) / 1127.0)
+
+
+def mel_triangles(bands: int, size: int, sample_rate: int, low: float = 0.0) -> Float[Tensor, "m f"]:
+    """Triangular filters of height 1 at equal distances on the mel scale from `low` Hz to half the sample rate.
+
+    One that lies between two bins is empty.
+    """
+    edges = _mel_edges(bands, sample_rate, low)
     position = torch.arange(size // 2 + 1) * (sample_rate / size)
     rising = (position - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - position) / (edges[2:] - edges[1:-1])[:, None]
-    filters = torch.minimum(rising, falling).clamp_min(0)
+    return torch.minimum(rising, falling).clamp_min(0)
+
+
+def mel_filters(bands: int, size: int, sample_rate: int) -> Float[Tensor, "m f"]:
+    """`mel_triangles` from 0 Hz on, each of which sums to 1."""
+    filters = mel_triangles(bands, size, sample_rate)
     narrow = filters.sum(1) == 0  # narrower than a bin: take the nearest bin
-    nearest = torch.round(edges[1:-1] / (sample_rate / size)).long()
+    nearest = torch.round(_mel_edges(bands, sample_rate)[1:-1] / (sample_rate / size)).long()
     filters[narrow, nearest[narrow]] = 1.0
     return filters / filters.sum(1, keepdim=True)
+
+
+class MelDistance(nn.Module):
+    """How far apart the mel spectra of two sounds are, over windows from very short to short, as EnCodec is trained.
+
+    The mean over window sizes of half the mean absolute difference of powers and half the mean squared difference of their
+    logarithms (base 10).  Windows have unit energy and hop by a quarter; the ends of the signal are reflected.
+    """
+
+    def __init__(
+        self, sample_rate: int, sizes: Sequence[int] = (64, 128, 256, 512, 1024), bands: int = 64, low: float = 64.0
+    ) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        for size in self.sizes:
+            self.register_buffer(f"mel{size}", mel_triangles(bands, size, sample_rate, low), persistent=False)
+
+    def forward(self, made: Float[Tensor, "b c n"], real: Float[Tensor, "b c n"]) -> Float[Tensor, ""]:
+        terms = []
+        for size in self.sizes:
+            one, other = (self.mel(audio, size) for audio in (made, real))
+            logarithms = (one + _MEL_FLOOR).log10() - (other + _MEL_FLOOR).log10()
+            terms += [(one - other).abs().mean(), logarithms.square().mean()]
+        return torch.stack(terms).mean()
+
+    def mel(self, audio: Float[Tensor, "b c n"], size: int) -> Float[Tensor, "e m t"]:
+        """Mel powers of every channel of every item; n samples make ceil(n / hop) frames."""
+        hop = size // 4
+        margin = (size - hop) // 2
+        padded = F.pad(F.pad(audio, (margin, margin), mode="reflect"), (0, -audio.shape[-1] % hop)).flatten(0, 1)
+        window = unit_window(size).to(audio)
+        spectrum = torch.stft(padded, size, hop, window=window, center=False, return_complex=True)
+        return self.get_buffer(f"mel{size}") @ (spectrum.real.square() + spectrum.imag.square())
+
+
+def unit_window(size: int) -> Float[Tensor, "n"]:
+    """A Hann window whose squares sum to 1."""
+    window = torch.hann_window(size)
+    return window / torch.linalg.vector_norm(window)
 
 
 def log_mel_distance(

@@ -1,6 +1,7 @@
 """Trains the spectral codec's decoder and codebooks from their closed form: magnitudes come back whole, quantised or not."""
 
 import math
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -23,6 +24,7 @@ _DECIBELS = 20 / math.log(10)
 class SpectralObjectiveConfig(Config):
     """What is minimised: errors of compressed bands and of log-mel magnitudes, both as mean absolute differences."""
 
+    kind: Literal["spectral"] = "spectral"
     mel: float = 0.5
     """Weight of the log-mel error (nepers)."""
     quantized: float = 0.5
