@@ -162,6 +162,7 @@ def _k_weighted(audio: Float[Tensor, "c n"], sample_rate: int) -> Float[Tensor, 
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept must serve every later call
 def _k_response(size: int, sample_rate: int) -> Complex[Tensor, "f"]:
     """BS.1770's two filters at the bins of an FFT: its 48 kHz tables as the analogue filters they come from."""
     z = torch.exp(-2j * math.pi * torch.arange(size // 2 + 1, dtype=torch.float64) / size)
@@ -199,6 +200,7 @@ _TAPS = 24
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(False)
 def _interpolators() -> Float[Tensor, "3 taps"]:
     """Windowed sincs for the three positions between two samples."""
     position = torch.arange(_TAPS)[None] - (_TAPS // 2 - 1) - torch.tensor([[0.25], [0.5], [0.75]])

@@ -93,7 +93,8 @@ class Stream(Iterator[Tensor]):
     def __next__(self) -> Float[Tensor, "c _"]:
         started = perf_counter()
         try:
-            chunk = next(self._chunks)
+            with torch.inference_mode():  # here, so that it ends where the listener goes on
+                chunk = next(self._chunks)
         finally:
             self._timings["total"] = round(self._timings.get("total", self._timings["plan"]) + perf_counter() - started, 3)
         self._timings.setdefault("first", self._timings["total"])
@@ -202,7 +203,6 @@ class Model:
         job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
         return Take(audio, self.codec.sample_rate, seed, job.record, job.score)
 
-    @torch.inference_mode()
     def _chunks(self, job: "_Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
         """The audio of a stream."""
         yield from sound.limit_stream(self._levelled(job, progress), self.codec.sample_rate, CEILING)
@@ -267,7 +267,6 @@ class Model:
             raise ValueError(f"{self.checkpoint.name} is not sampled by {name}; it knows {known}.")
         return default.model_copy(update=changes)
 
-    @torch.inference_mode()
     def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.
 

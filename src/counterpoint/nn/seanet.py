@@ -126,6 +126,10 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.reach = units.last_kernel - 1
 
+    def forward(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b d t"]:
+        """All three parts at once, as in training."""
+        return self.last(self.remember(self.near(audio))[0])
+
     def near(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b h t"]:
         """The part at the audio's rate."""
         return _through(self.layers[: self.turn], audio)
@@ -152,6 +156,10 @@ class Decoder(nn.Module):
             layers += [nn.ELU(), Upsampling(width, narrower, 2 * stride, stride, units.causal), *units.residual(narrower)]
         layers += [nn.ELU(), units.convolution(filters, channels, units.last_kernel)]
         self.layers = nn.ModuleList(layers)
+
+    def forward(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b c n"]:
+        """All three parts at once, as in training."""
+        return self.near(self.remember(self.first(latents))[0])
 
     def first(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b h t"]:
         """The convolution over frames, which hears `reach` frames on either side at most."""

@@ -75,9 +75,9 @@ class CodecganTraining(Trainable):
 
     def objectives(self, batch: Batch) -> list[Objective]:
         audio = self._checked(batch)
-        latents = self.codec.encoder.far(self.codec.encoder.near(audio)).transpose(1, 2).float()
+        latents = self.codec.encoder(audio).transpose(1, 2).float()
         quantized, logs = self._quantize(latents, rng.generators([rng.mix(batch.seeds[0], 1)])[0])
-        decoded = self.codec.decoder.near(self.codec.decoder.far(quantized.frames.transpose(1, 2)))
+        decoded = self.codec.decoder(quantized.frames.transpose(1, 2))
         made = decoded[..., : audio.shape[-1]].float()
         heard = made.detach().requires_grad_()  # the losses' gradients end here, are balanced, and go on as one
         losses = self._distances(heard, audio)

@@ -136,6 +136,7 @@ class Musicgen(System):
         logs = {f"nats_{level}": float(loss) for level, loss in enumerate(losses.detach().mean(0))}
         return [Objective("main", losses.mean(), logs)]
 
+    @torch.inference_mode()
     def generate(
         self,
         canvas: Canvas,
