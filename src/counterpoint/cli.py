@@ -241,6 +241,7 @@ def encode(
     from counterpoint.data.report import summary
     from counterpoint.hub.checkpoint import load_codec
 
+    encoding.check_workers(workers)  # before the files are opened, which may take minutes
     coder = load_codec(codec)
     with _interruptible(lambda: f"what is done stays beside {output}; the same command goes on"):
         with _progress("opening files", True) as bar:

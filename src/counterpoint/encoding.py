@@ -55,6 +55,12 @@ class Done:
     """The reason, in a word or two and in full."""
 
 
+def check_workers(workers: int) -> None:
+    """Raises ValueError where there are none."""
+    if workers < 1:
+        raise ValueError(f"{workers} workers cannot work; ask for at least 1.")
+
+
 def encode(
     corpus: Path | Index,
     codec: Codec,
@@ -72,8 +78,7 @@ def encode(
     are no workers, when `out` holds something else, or was made by another codec or from other clips, when no file or not an
     annotation can be read, when a worker is killed, or when nothing can be written.
     """
-    if workers < 1:
-        raise ValueError(f"{workers} workers cannot work; ask for at least 1.")
+    check_workers(workers)
     _check_place(out)
     found = corpus if isinstance(corpus, Index) else index(corpus)
     rows = found.rows
