@@ -366,6 +366,9 @@ def test_from_a_folder_to_music(tiny_model, tmp_path, monkeypatch, capsys):
     codec, recipe = str(tiny_model / "codec"), str(ROOT / "recipes" / "own-data.toml")
     assert cli.run(["encode", "my songs", "--codec", codec, "-o", "runs/own-latents"]) == 0
     assert "used: 3 files" in capsys.readouterr().out
+    told = ["system.score.kind=score"]
+    assert cli.run(["train", recipe, "-o", "runs/own", f"codec='{codec}'", *small, *told]) == 2
+    assert "No clip in runs/own-latents has a score; leave system.score out" in capsys.readouterr().err
     assert cli.run(["train", recipe, "-o", "runs/own", f"codec='{codec}'", *small]) == 0
     assert cli.run(["generate", "a piano tune with gamelan", "--model", "runs/own", "--seconds", "3", "-o", "a.wav"]) == 0
     told = capsys.readouterr().out

@@ -318,6 +318,8 @@ def build(recipe: Recipe) -> _Parts:
         raise ValueError(f"{data.folder} was encoded by another codec than {recipe.codec!r}; name that one, or encode again.")
     config = _with_vocabulary(recipe, clips)
     if info.painted is None:  # no clip has a score
+        if config.score is not None and "score" in recipe.system.model_fields_set:
+            raise ValueError(f'No clip in {data.folder} has a score; leave system.score out, or set it to "none".')
         config = config.model_copy(update={"score": None})
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
