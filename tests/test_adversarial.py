@@ -86,6 +86,15 @@ def test_a_loaded_balancer_remembers():
     assert torch.equal(first.gradient(losses(made, 2.0), made), second.gradient(losses(made, 2.0), made))
 
 
+def test_a_broken_step_leaves_no_trace():
+    balancer = Balancer(WEIGHTS)
+    made = torch.randn(2, 8, generator=gen()).requires_grad_()
+    balancer.gradient(losses(made, 1.0), made)
+    before = {name: value.clone() for name, value in balancer.state_dict().items()}
+    balancer.gradient({name: loss * float("nan") for name, loss in losses(made, 1.0).items()}, made)
+    assert all(torch.equal(balancer.state_dict()[name], value) for name, value in before.items())
+
+
 def test_silence_has_no_gradient_and_no_nan():
     made = torch.zeros(2, 8).requires_grad_()
     assert torch.equal(Balancer(WEIGHTS).gradient(losses(made, 1.0), made), torch.zeros(2, 8))

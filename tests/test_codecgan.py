@@ -1,5 +1,6 @@
 """EnCodec's training keeps its promises: it learns, each player moves by its own loss, it resumes exactly, it ships alone."""
 
+import copy
 import json
 import os
 import socket
@@ -86,17 +87,45 @@ def test_each_player_is_moved_by_its_own_objective_alone():
 
 
 def test_the_codec_hears_the_balanced_gradient():
-    """What the decoder's last bias gets is the sum of the balanced gradient over the samples, which has a norm near 1."""
+    """What the decoder's last bias gets is the balanced gradient over all samples, as a mean over items; its norm is near 1."""
     system = built(commitment=0.0).train()
     caught = {}
     balanced = system.balancer.gradient
     system.balancer.gradient = lambda losses, made: caught.setdefault("g", balanced(losses, made))
     objective = system.objectives(batch())[0]
     objective.loss.backward(inputs=list(system.codec.parameters()))
-    torch.testing.assert_close(system.codec.decoder.layers[-1].conv.bias.grad, caught["g"].sum()[None])
+    torch.testing.assert_close(system.codec.decoder.layers[-1].conv.bias.grad, caught["g"].sum()[None] / 2)
     assert 0.2 < caught["g"].flatten(1).norm(dim=1).mean() <= 1.001
     for parameter in system.codec.encoder.parameters():  # straight through the codebooks
         assert parameter.grad is not None and parameter.grad.isfinite().all()
+
+
+def gradients(system: CodecganTraining, items: Batch) -> list[torch.Tensor]:
+    system.zero_grad()
+    system.objectives(items)[0].loss.backward(inputs=list(system.codec.parameters()))
+    return [p.grad.clone() for p in system.codec.parameters() if p.grad is not None]
+
+
+def test_a_batch_of_equal_items_moves_the_codec_as_one_of_them():
+    """So processes, which average their gradients, move it as one process with all of the items."""
+    system = built().train()
+    system.objectives(batch())  # the codebooks begin
+    system.eval()  # and stay
+    system.balancer.mass.zero_()
+    system.balancer.total.zero_()
+    one = batch()
+    assert one.audio is not None
+    alone, twice = Batch([0], audio=one.audio[:1]), Batch([0, 0], audio=one.audio[:1].repeat(2, 1, 1))
+    found = [gradients(copy.deepcopy(system), items) for items in (alone, twice)]
+    for single, double in zip(*found, strict=True):
+        torch.testing.assert_close(double, single, atol=1e-6, rtol=1e-4)
+    assert max(single.abs().max() for single in found[0]) > 1e-3
+
+
+def test_a_silent_batch_leaves_a_deviation_to_divide_by():
+    system = built()
+    system._measure(torch.full((2, 50, 8), 0.3))
+    assert 0 < system.codec.std < 1e-3 and system.codec.mean == pytest.approx(0.3)
 
 
 def same(a, b) -> bool:
@@ -157,7 +186,7 @@ from counterpoint import parallel
 torch.set_num_threads(1)
 place = parallel.place("cpu")
 with parallel.together(place):
-    system = t.built()
+    system = t.built(alone=2)
     t.train(system, t.Tones(), None, t.OPTIM, t.TrainConfig(steps=4, batch_size=1), t.Path(sys.argv[1]) / "run", place)
     torch.save(system.state_dict(), f"{{sys.argv[1]}}/{{place.rank}}.pt")
 """
@@ -177,6 +206,9 @@ def test_two_processes_keep_one_codec(tmp_path):
             process.kill()
     one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert same(one, other) and one["batches"] == 4
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    steps = {player: state["optimisers"][f"{player}.adamw"]["state"][0]["step"] for player in ("codec", "discriminator")}
+    assert steps == {"codec": 4, "discriminator": 2}, "who rests does not move"
 
 
 def counted(recipe: CodecRecipe) -> dict[str, int]:

@@ -158,18 +158,21 @@ def sum_over_all(tensors: Sequence[Tensor]) -> None:
 
 
 def average_gradients(parameters: list[Parameter], place: Place) -> None:
-    """Make every process' gradients their mean, in one message; a gradient that is absent counts as zero.
+    """Make every process' gradients their mean; one that is absent counts as zero, unless it is absent in all of them.
 
     One exchange after all backward passes serves accumulation and adversaries alike, where DDP's hooks
     expect one forward and one backward.
     """
     if place.world == 1:
         return
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    sum_over_all(grads)
+    absent = torch.tensor([float(parameter.grad is None) for parameter in parameters], device=place.device)
+    sum_over_all([absent])
+    moved = [parameter for parameter, count in zip(parameters, absent.tolist(), strict=True) if count < place.world]
+    grads = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in moved]
+    for parameter, grad in zip(moved, grads, strict=True):
+        parameter.grad = grad
+    if grads:
+        sum_over_all(grads)
     for grad in grads:
         grad /= place.world
 

@@ -127,6 +127,7 @@ class MelDistance(nn.Module):
         self.sizes = tuple(sizes)
         for size in self.sizes:
             self.register_buffer(f"mel{size}", mel_triangles(bands, size, sample_rate, low), persistent=False)
+            self.register_buffer(f"window{size}", unit_window(size), persistent=False)
 
     def forward(self, made: Float[Tensor, "b c n"], real: Float[Tensor, "b c n"]) -> Float[Tensor, ""]:
         terms = []
@@ -141,8 +142,7 @@ class MelDistance(nn.Module):
         hop = size // 4
         margin = (size - hop) // 2
         padded = F.pad(F.pad(audio, (margin, margin), mode="reflect"), (0, -audio.shape[-1] % hop)).flatten(0, 1)
-        window = unit_window(size).to(audio)
-        spectrum = torch.stft(padded, size, hop, window=window, center=False, return_complex=True)
+        spectrum = torch.stft(padded, size, hop, window=self.get_buffer(f"window{size}"), center=False, return_complex=True)
         return self.get_buffer(f"mel{size}") @ (spectrum.real.square() + spectrum.imag.square())
 
 

@@ -58,7 +58,7 @@ class Balancer(nn.Module):
     def gradient(self, losses: Mapping[str, Tensor], made: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         """What to send back through `made` for these losses, which are some or all of the weights' names.
 
-        The losses' graphs are kept.  An item's gradient has a norm near 1: sums over items, not means, as in the reference.
+        The losses' graphs are kept.  An item's gradient has a norm near 1, however many items there are.
         """
         gradients = [torch.autograd.grad(loss, made, retain_graph=True)[0] for loss in losses.values()]
         norms = torch.stack([gradient.flatten(1).norm(dim=1).mean() for gradient in gradients])
@@ -69,9 +69,14 @@ class Balancer(nn.Module):
 
     @torch.no_grad()
     def _usual(self, places: list[int], norms: Tensor) -> Tensor:
-        """The running means of the norms at `places`, without the bias of their start at zero (Kingma and Ba 2015)."""
+        """The running means of the norms at `places`, without the bias of their start at zero (Kingma and Ba 2015).
+
+        A norm that is not finite leaves no trace in them: the loop refuses that step and goes on.
+        """
         counted = torch.cat([norms, norms.new_ones(1)])
         parallel.sum_over_all([counted])
-        self.total[places] = self.decay * self.total[places] + counted[:-1] / counted[-1]
-        self.mass[places] = self.decay * self.mass[places] + 1
+        mean = counted[:-1] / counted[-1]
+        sound = mean.isfinite()
+        self.total[places] = torch.where(sound, self.decay * self.total[places] + mean, self.total[places])
+        self.mass[places] = torch.where(sound, self.decay * self.mass[places] + 1, self.mass[places])
         return self.total[places] / self.mass[places]

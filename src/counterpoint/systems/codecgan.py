@@ -1,7 +1,13 @@
 """Trains EnCodec against a discriminator (Defossez et al. 2022): reconstruction, adversary and codebooks, in one step.
 
-Two players go through the one training loop: the codec and its opponent, each with a loss that moves it alone.  Unlike in the
-reference, where the opponent moves first, both look at the same sound and move at once: one look of the opponent serves both.
+Two players go through the one training loop: the codec and its opponent, each with a loss that moves it alone.
+
+Where this differs from the reference: both players look at the same sound and move at once (there the opponent moves first),
+so that one look of the opponent serves both; the balanced gradient is a mean over items, so that processes change nothing
+(there a sum over the items of one GPU, hence the small weight of the commitment here); codebooks start at 12 rounds of
+k-means (50), dead codes are revived (there they are meant to be) under a twentieth of an even share of use, nothing is
+Laplace-smoothed; the average of the weights leaves out buffers. Codebooks, balance and statistics move at every backward
+pass, so also within a step that accumulates.
 """
 
 from collections.abc import Mapping
@@ -37,8 +43,9 @@ class CodecganConfig(Config):
     """Share of the mean absolute difference of the samples."""
     mel: float = Field(default=2.0, gt=0)
     """Share of the mel spectra's distance, over several window sizes."""
-    commitment: float = Field(default=1.0, ge=0)
-    """Weight of the distance between latents and their codes; it does not pass the audio and is not balanced."""
+    commitment: float = Field(default=1 / 64, ge=0)
+    """Weight of the distance between latents and their codes; it does not pass the audio and is not balanced.  The reference
+    has 1 beside a gradient that is summed over a batch of 64."""
     decay: float = Field(default=0.99, ge=0, lt=1)
     """Of the codebooks' moving averages, and of those of the latents' mean and deviation."""
     drop_levels: bool = False
@@ -90,7 +97,7 @@ class CodecganTraining(Trainable):
         told = torch.stack([self.balancer.weights[name] * loss.detach() for name, loss in losses.items()]).sum()
         loss = told + self.config.commitment * quantized.commitment
         if torch.is_grad_enabled():
-            balanced = (self.balancer.gradient(losses, heard) * made).sum()
+            balanced = (self.balancer.gradient(losses, heard) * made).sum() / len(batch)
             loss = loss + balanced - balanced.detach()  # the value of a weighted sum, the gradient of the balance
         logs |= {name: loss.item() for name, loss in losses.items()}
         return [Objective("codec", loss, logs), *opponent]
@@ -131,7 +138,8 @@ class CodecganTraining(Trainable):
 
         Paper "Auto-Regressive vs Flow-Matching", appendix E.2; there over ten seconds of each of many clips, here over batches.
         """
-        moments = torch.stack([latents.mean(), latents.square().mean((0, 1)).sub(latents.mean((0, 1)).square()).sqrt().mean()])
+        spread = latents.std((0, 1), correction=0).clamp_min(1e-5)  # of a silent batch, too, something to divide by
+        moments = torch.stack([latents.mean(), spread.mean()])
         counted = torch.cat([moments, moments.new_ones(1)])
         parallel.sum_over_all([counted])
         mean, std = (counted[:2] / counted[2]).unbind()
