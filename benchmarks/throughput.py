@@ -2,7 +2,7 @@
 
 python benchmarks/throughput.py [--widths 256 512 1024] [--threads 1] [--rounds 5] [--clock wall] [--kind musicgen]
 
-ours    training's own step: its loader, bf16 autocast, the backbone compiled, fused AdamW, clipping, the moving average
+ours    training's own step: its loader, bf16 autocast, backbone and loss compiled, fused AdamW, clipping, the moving average
 eager   the same without compiling
 plain   what one writes by hand: DataLoader, bf16 autocast, torch.optim.AdamW as it comes, clip_grad_norm_, loss.item();
         no moving average, so that it has less to do

@@ -20,8 +20,9 @@ from counterpoint.data.base import Item
 from counterpoint.data.loader import Loader, collate
 from counterpoint.optim import OptimConfig
 from counterpoint.systems.base import Trainable
+from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.training import TrainConfig, train
-from counterpoint.types import Batch, Objective
+from counterpoint.types import Batch, Objective, Spec
 
 
 class Noise:
@@ -310,6 +311,10 @@ def test_only_what_has_a_backbone_is_compiled(tmp_path, monkeypatch):
     config, toy = CONFIG.model_copy(update={"compile": True, "steps": 1}), Toy()
     go(tmp_path / "toy", config, toy)
     assert compiled == [toy.backbone]
+    system = MusicgenConfig.tiny().build(Spec(25.0, 6, 4, 16))
+    plain = system._cross_entropy
+    system.compile_parts()
+    assert compiled[1:] == [system.backbone] and system._cross_entropy is not plain
     with pytest.raises(ValueError, match="no backbone to compile"):
         go(tmp_path / "duel", config, Duel())
 

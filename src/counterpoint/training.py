@@ -192,10 +192,7 @@ def _begin(system: Trainable, optim: OptimConfig, config: TrainConfig, out: Path
     system.to(place.device)
     parallel.from_first([*system.parameters(), *system.buffers()])
     if config.compile:
-        backbone = dict(system.named_children()).get("backbone")
-        if backbone is None:
-            raise ValueError("train.compile = true, but this system has no backbone to compile; set it to false.")
-        backbone.compile()
+        system.compile_parts()
     run = Run(system, optim)
     if (out / "state.pt").is_file():
         restore(run, out / "state.pt", place)

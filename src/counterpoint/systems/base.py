@@ -23,6 +23,13 @@ class Trainable(nn.Module, ABC):
         """Parameters by the name of the objective that moves them; one player "main" unless there is an opponent."""
         return {"main": [p for p in self.parameters() if p.requires_grad]}
 
+    def compile_parts(self) -> None:
+        """Have torch compile what every step spends its time in.  Raises ValueError where there is nothing."""
+        backbone = dict(self.named_children()).get("backbone")
+        if backbone is None:
+            raise ValueError("train.compile = true, but this system has no backbone to compile; set it to false.")
+        backbone.compile()
+
 
 class System(Trainable, ABC):
     """A model of music over frames: it fills canvases under conditions."""

@@ -116,9 +116,16 @@ class Musicgen(System):
         self.told = nn.Linear(config.score.channels, width) if config.score else None
         self.backbone = config.backbone.build()
         self.out = nn.Linear(width, levels * spec.bins, bias=config.head_bias)
+        self._cross_entropy = ar.cross_entropy
         for table in tables:
             nn.init.normal_(table.weight, std=levels**-0.5)
         nn.init.normal_(self.out.weight, std=0.02)
+
+    def compile_parts(self) -> None:
+        super().compile_parts()
+        self._cross_entropy = torch.compile(
+            ar.cross_entropy
+        )  # a tenth of a step of a narrow backbone (benchmarks/throughput.py)
 
     def objectives(self, batch: Batch) -> list[Objective]:
         if batch.frames is None or batch.mask is None or batch.frames.is_floating_point():
@@ -132,7 +139,7 @@ class Musicgen(System):
         history = self._disturb(layout, real, gens).masked_fill(~real, self.special)
         padded = None if bool(batch.mask.all()) else batch.mask
         logits = self._logits(history[..., :-1], cond, mask=padded)
-        losses = ar.cross_entropy(logits, layout[..., 1:], real[..., 1:])
+        losses = self._cross_entropy(logits, layout[..., 1:], real[..., 1:])
         logs = {f"nats_{level}": float(loss) for level, loss in enumerate(losses.detach().mean(0))}
         return [Objective("main", losses.mean(), logs)]
 
