@@ -5,6 +5,7 @@ import itertools
 import json
 import resource
 import signal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -308,6 +309,7 @@ def test_a_log_that_finds_no_room_is_one_sentence(tmp_path):
 def test_only_what_has_a_backbone_is_compiled(tmp_path, monkeypatch):
     compiled = []
     monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    monkeypatch.setattr(torch, "compile", lambda function: partial(function))
     config, toy = CONFIG.model_copy(update={"compile": True, "steps": 1}), Toy()
     go(tmp_path / "toy", config, toy)
     assert compiled == [toy.backbone]

@@ -123,9 +123,7 @@ class Musicgen(System):
 
     def compile_parts(self) -> None:
         super().compile_parts()
-        self._cross_entropy = torch.compile(
-            ar.cross_entropy
-        )  # a tenth of a step of a narrow backbone (benchmarks/throughput.py)
+        self._cross_entropy = torch.compile(ar.cross_entropy)  # a tenth of a narrow network's step
 
     def objectives(self, batch: Batch) -> list[Objective]:
         if batch.frames is None or batch.mask is None or batch.frames.is_floating_point():
