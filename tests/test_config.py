@@ -11,6 +11,7 @@ from pydantic import Field
 
 from counterpoint.config import Config, dump, override, parse, read
 from counterpoint.files import renamed
+from counterpoint.training import TrainConfig
 
 
 def load(kind: type[Config], path: Path, changes: tuple[str, ...] | list[str] = ()):
@@ -166,3 +167,9 @@ def test_slips_are_told_in_plain_words(content, message):
     with pytest.raises(ValueError) as error:
         parse(House, {"name": "x", **content}, "recipe.toml")
     assert str(error.value) == f"recipe.toml: {message}"
+
+
+@pytest.mark.parametrize(("value", "words"), [(0, "must be at least 1, not 0"), (-2, "must be at least 1, not -2")])
+def test_bounds_are_told_in_plain_words(value, words):
+    with pytest.raises(ValueError, match=f"sample_every: {words}"):
+        parse(TrainConfig, {"sample_every": value})

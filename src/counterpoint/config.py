@@ -90,6 +90,9 @@ _WANTED = {
 }
 """What pydantic's words for the commonest slips mean to a person."""
 
+_BOUNDS = {"greater_than_equal": ("ge", "at least"), "greater_than": ("gt", "more than")}
+_BOUNDS |= {"less_than_equal": ("le", "at most"), "less_than": ("lt", "less than")}
+
 
 def _explain(kind: type[BaseModel], error: Any) -> str:
     unknown = error["type"] == "extra_forbidden"
@@ -97,6 +100,9 @@ def _explain(kind: type[BaseModel], error: Any) -> str:
     where = ".".join(names) or "the whole"
     if error["type"] in _WANTED:
         return f"{where}: must be {_WANTED[error['type']]}, not {error['input']!r:.60}."
+    if error["type"] in _BOUNDS:
+        limit, words = _BOUNDS[error["type"]]
+        return f"{where}: must be {words} {error['ctx'][limit]:g}, not {error['input']!r:.60}."
     if error["type"] == "union_tag_invalid":
         return f"{where}: there is no kind {error['ctx']['tag']!r}; known here: {error['ctx']['expected_tags']}."
     if not unknown:
