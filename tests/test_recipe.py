@@ -433,7 +433,7 @@ def test_a_codec_run_that_kept_no_closed_form_goes_on(codec_recipe, tmp_path):
     ("change", "hint"),
     [
         ("steps=1", r"no setting 'steps'; did you mean train\.steps or system\.sampling\.steps\?$"),
-        ("system.backbone.heads=0", r"system\.backbone\.heads: Input should"),
+        ("system.backbone.heads=0", r"system\.backbone\.heads: must be at least 1, not 0"),
         ("trian.steps=1", r"no setting 'trian\.steps'; did you mean train\.steps\?$"),
         ("optim.lr=fast", r"tiny\.toml: optim\.lr: .* number, not 'fast'; mend the recipe, or the changes to it\.$"),
     ],
