@@ -126,7 +126,7 @@ def judge_clip(made: np.ndarray, real: np.ndarray, rate: int, own: Score, other:
     return Judged(own_figures, judge(other, heard), spectra.log_mel(made, rate)[:, ::6])
 
 
-def asked(args: argparse.Namespace) -> dict[str, float]:
+def stated(args: argparse.Namespace) -> dict[str, float]:
     """What the command line states of the sampling, but for guidance."""
     names = ("steps", "temperature", "top_k", "top_p")
     return {name: value for name in names if (value := getattr(args, name)) is not None}
@@ -135,7 +135,7 @@ def asked(args: argparse.Namespace) -> dict[str, float]:
 def sampling_of(model: Model, args: argparse.Namespace) -> Config:
     """The checkpoint's own sampling, but for what the command line states."""
     guidance = None if args.guidance is None else {"all": args.guidance}
-    told = {name: value for name, value in {**asked(args), "guidance": guidance}.items() if value is not None}
+    told = {name: value for name, value in {**stated(args), "guidance": guidance}.items() if value is not None}
     return model.checkpoint.config.sampling.model_copy(update=told)
 
 
@@ -245,7 +245,7 @@ def on_prompts(model: Model, args: argparse.Namespace) -> dict:
         for plan in ("auto", "none"):
             started = perf_counter()
             takes = [
-                model.generate(one.text, 10.0, args.seed + i, plan, guidance=args.guidance, **asked(args))
+                model.generate(one.text, 10.0, args.seed + i, plan, guidance=args.guidance, **stated(args))
                 for i, one in enumerate(asked)
             ]
             made = [take.audio.mean(0).numpy() for take in takes]
