@@ -337,6 +337,31 @@ def test_loud_music_can_be_kept(tmp_path):
     assert [row["file"] for row in lines(tmp_path / "out")] == ["a.wav"]
 
 
+def test_a_cache_whole_or_half_done_knows_what_counted_as_clipped(tmp_path):
+    write(tmp_path / "songs" / "a.wav", noise(3))
+    out, half = tmp_path / "out", tmp_path / "half"
+    encode(tmp_path / "songs", Means(), out, clipped=0.5)
+    shutil.copytree(out, tmp_path / "half.partial")
+    for place in (out, half):
+        with pytest.raises(ValueError, match=r"was made with clipped = 0\.5, not 1; .* or use another folder\.$"):
+            encode(tmp_path / "songs", Means(), place, clipped=1.0)
+    encode(tmp_path / "songs", Means(), half, clipped=0.5)
+    content = json.loads((out / "info.json").read_text())
+    assert content.pop("clipped") == 0.5
+    (out / "info.json").write_text(json.dumps(content))  # as caches were before they noted it
+    assert encode(tmp_path / "songs", Means(), out).clipped == 0.02
+
+
+def test_a_file_that_goes_away_meanwhile_is_skipped_as_missing(tmp_path):
+    for number in range(3):
+        write(tmp_path / "songs" / f"{number}.wav", noise(number))
+    found = index(tmp_path / "songs")
+    (tmp_path / "songs" / "1.wav").unlink()
+    encode(found, Means(), tmp_path / "out")
+    assert [row["file"] for row in lines(tmp_path / "out")] == ["0.wav", "2.wav"]
+    assert [(thing.file, thing.reason) for thing in read_skipped(tmp_path / "out")] == [("1.wav", "missing")]
+
+
 def test_a_link_back_is_no_endless_folder(tmp_path):
     write(tmp_path / "songs" / "a.wav", noise(1))
     (tmp_path / "songs" / "again").symlink_to(tmp_path / "songs")
