@@ -13,6 +13,7 @@ import torch
 
 from counterpoint import cli
 from counterpoint.data import index as indexing
+from counterpoint.data.clips import AudioDataset
 from counterpoint.data.folder import FOREIGN, SUFFIXES
 from counterpoint.data.index import index
 from counterpoint.data.latents import LatentDataset
@@ -360,6 +361,21 @@ def test_a_file_that_goes_away_meanwhile_is_skipped_as_missing(tmp_path):
     encode(found, Means(), tmp_path / "out")
     assert [row["file"] for row in lines(tmp_path / "out")] == ["0.wav", "2.wav"]
     assert [(thing.file, thing.reason) for thing in read_skipped(tmp_path / "out")] == [("1.wav", "missing")]
+
+
+def test_a_codec_that_meets_a_damaged_file_names_it_and_says_what_to_do(tmp_path):
+    bad_files(tmp_path / "songs")
+    damaged, seen = ("no numbers.wav", "damaged.flac"), []
+    data = AudioDataset([tmp_path / "songs"], "train", 8.0, RATE)
+    for i, row in enumerate(data.rows):
+        if row.name not in damaged:
+            assert data.item(i, 0).audio is not None
+            continue
+        with pytest.raises(ValueError, match=rf"{row.name} .*; remove it, .* names in its skipped\.csv\.$") as error:
+            data.item(i, 0)
+        assert "\n" not in str(error.value)
+        seen.append(row.name)
+    assert sorted(seen) == sorted(damaged)
 
 
 def test_a_link_back_is_no_endless_folder(tmp_path):

@@ -180,7 +180,7 @@ def _same_or_refuse(info: CacheInfo, folder: Path) -> None:
         raise ValueError(f"{folder} was made by another codec; encode into another folder, or delete it first.")
     if found.clipped != info.clipped:
         raise ValueError(
-            f"{folder} was made with clipped = {found.clipped:g}, not {info.clipped:g}; ask for that again, or use another folder."
+            f"{folder} was made with clipped = {found.clipped:g}, not {info.clipped:g}; ask for that, or use another folder."
         )
     if replace(found, contents=info.contents) != info:
         raise ValueError(f"{folder} was made from other clips; encode into another folder, or delete it first.")
