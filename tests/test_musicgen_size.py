@@ -1,5 +1,6 @@
 """The paper's networks at their real size, built without memory: as many parameters as published."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,11 @@ def test_the_recipe_trains_as_the_paper_does():
     assert (recipe.train.batch_size, recipe.train.steps, recipe.data.crop_seconds) == (256, 500_000, 10.0)
     with torch.device("meta"):
         assert EncodecConfig().build().spec == FRAMES
+
+
+def test_the_command_of_many_processes_keeps_the_papers_batch():
+    """A batch size is that of one process (`TrainConfig`)."""
+    [command] = [line for line in RECIPE.read_text().splitlines() if line.startswith("#   torchrun")]
+    processes = re.search(r"--nproc-per-node (\d+)", command)
+    recipe = config.parse(Recipe, config.override(config.read(RECIPE), re.findall(r"\S+=\S+", command)))
+    assert processes is not None and int(processes[1]) * recipe.train.batch_size * recipe.train.accumulate == 256

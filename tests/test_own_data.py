@@ -13,6 +13,7 @@ import torch
 
 from counterpoint import cli
 from counterpoint.data import index as indexing
+from counterpoint.data.clips import AudioDataset
 from counterpoint.data.folder import FOREIGN, SUFFIXES
 from counterpoint.data.index import index
 from counterpoint.data.latents import LatentDataset
@@ -335,6 +336,46 @@ def test_loud_music_can_be_kept(tmp_path):
     write(tmp_path / "songs" / "a.wav", (8 * noise(3)).clip(-1, 1))
     encode(tmp_path / "songs", Means(), tmp_path / "out", clipped=1.0)
     assert [row["file"] for row in lines(tmp_path / "out")] == ["a.wav"]
+
+
+def test_a_cache_whole_or_half_done_knows_what_counted_as_clipped(tmp_path):
+    write(tmp_path / "songs" / "a.wav", noise(3))
+    out, half = tmp_path / "out", tmp_path / "half"
+    encode(tmp_path / "songs", Means(), out, clipped=0.5)
+    shutil.copytree(out, tmp_path / "half.partial")
+    for place in (out, half):
+        with pytest.raises(ValueError, match=r"was made with clipped = 0\.5, not 1; .* or use another folder\.$"):
+            encode(tmp_path / "songs", Means(), place, clipped=1.0)
+    encode(tmp_path / "songs", Means(), half, clipped=0.5)
+    content = json.loads((out / "info.json").read_text())
+    assert content.pop("clipped") == 0.5
+    (out / "info.json").write_text(json.dumps(content))  # as caches were before they noted it
+    assert encode(tmp_path / "songs", Means(), out).clipped == 0.02
+
+
+def test_a_file_that_goes_away_meanwhile_is_skipped_as_missing(tmp_path):
+    for number in range(3):
+        write(tmp_path / "songs" / f"{number}.wav", noise(number))
+    found = index(tmp_path / "songs")
+    (tmp_path / "songs" / "1.wav").unlink()
+    encode(found, Means(), tmp_path / "out")
+    assert [row["file"] for row in lines(tmp_path / "out")] == ["0.wav", "2.wav"]
+    assert [(thing.file, thing.reason) for thing in read_skipped(tmp_path / "out")] == [("1.wav", "missing")]
+
+
+def test_a_codec_that_meets_a_damaged_file_names_it_and_says_what_to_do(tmp_path):
+    bad_files(tmp_path / "songs")
+    damaged, seen = ("no numbers.wav", "damaged.flac"), []
+    data = AudioDataset([tmp_path / "songs"], "train", 8.0, RATE)
+    for i, row in enumerate(data.rows):
+        if row.name not in damaged:
+            assert data.item(i, 0).audio is not None
+            continue
+        with pytest.raises(ValueError, match=rf"{row.name} .*; remove it, .* names in its skipped\.csv\.$") as error:
+            data.item(i, 0)
+        assert "\n" not in str(error.value)
+        seen.append(row.name)
+    assert sorted(seen) == sorted(damaged)
 
 
 def test_a_link_back_is_no_endless_folder(tmp_path):

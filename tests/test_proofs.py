@@ -91,6 +91,16 @@ def finite(tensor: torch.Tensor) -> bool:
     return bool(torch.isfinite(tensor).all())
 
 
+def test_a_full_disk_in_one_process_leaves_no_other_waiting(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(parallel, "any_of", lambda flag, place: asked.append(flag) or True)
+    (tmp_path / "out").write_text("in the way")
+    suspect = bad_batch.Suspect(Batch([1]), {"main": torch.tensor(float("nan"))}, draws=7)
+    with pytest.raises(ValueError, match="cannot be written"):
+        bad_batch.refuse([suspect], build(), 4, "fp32", tmp_path / "out", Place(0, 2))
+    assert asked == [True]
+
+
 def test_a_kept_batch_holds_scores_and_says_what_it_left_out(tmp_path):
     roll = Roll(np.arange(12, dtype=np.uint8).reshape(4, 3), np.ones(2, dtype=np.float32))
     values = {"score": [roll, None], "text": ["a", None], "odd": [object(), 1.5], "own": [np.eye(2), torch.ones(3)]}

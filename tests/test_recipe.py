@@ -128,6 +128,15 @@ def test_a_system_told_by_t5_trains_loads_and_generates(recipe, tiny_t5, tmp_pat
         run_recipe(path, [*changes, "data.words=5"], tmp_path / "other", device="cpu")
 
 
+def test_a_t5_that_lacks_is_told_before_anything_is_written(recipe, tmp_path):
+    path = tmp_path / "t5.toml"
+    path.write_text(recipe.read_text().replace(", words = 20", ""))
+    changes = ["system.words.kind=t5", f"system.words.model={tmp_path}", "system.words.dim=24"]
+    with pytest.raises(ValueError, match="holds no T5"):
+        run_recipe(path, changes, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
     torch.manual_seed(0)
     codec = EncodecConfig.tiny().build().eval()

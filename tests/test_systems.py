@@ -251,6 +251,23 @@ def test_heads_of_settings_from_before_there_was_a_choice_have_biases():
         config.parse(MusicgenConfig, {"backbone": {"heads": 0}}, "recipe")
 
 
+def test_a_full_canvas_is_told_so(system):
+    full = Canvas(draw(system, 1, 2), torch.ones(1, FRAMES, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"nothing is left to fill; leave some of them out\.$"):
+        system.generate(full, values(1), [1])
+
+
+def test_items_with_unequal_beginnings_equal_each_alone(system):
+    """One of them may even be given nothing."""
+    given = torch.arange(FRAMES) < torch.tensor([[7], [0], [12]])
+    frames, told = draw(system, 3, 2), values(3)
+    together = system.generate(Canvas(frames, given), told, [1, 2, 3])
+    for i in range(3):
+        own = {name: column[i : i + 1] for name, column in told.items()}
+        alone = system.generate(Canvas(frames[i : i + 1], given[i : i + 1]), own, [1 + i])
+        torch.testing.assert_close(alone[0], together[i], atol=2e-5, rtol=1e-4)
+
+
 def test_a_task_that_was_not_learnt_is_refused():
     generator_only = JascoConfig.tiny().model_copy(update={"canvas": 0.0}).build(SPEC)
     given = torch.zeros(1, FRAMES, dtype=torch.bool)

@@ -66,6 +66,7 @@ def test_each_text_is_read_once_while_it_is_remembered(t5, monkeypatch):
     for text in ("a", "b", "a", "c", "a", "b"):
         t5.encoder(text, CPU)
     assert read == ["a", "b", "c", "b"]  # b was the one not used for longest when c came
+    assert t5.encoder.tokens == sum(map(len, t5.encoder.said.values())) == 6
 
 
 def test_long_texts_are_cut(tiny_t5):

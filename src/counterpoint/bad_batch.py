@@ -69,13 +69,12 @@ def refuse(suspects: list[Suspect], system: Trainable, step: int, precision: str
     bad = next((suspect for suspect in suspects if suspect.is_bad()), None)
     rank = f"-process-{place.rank}" if place.world > 1 else ""
     path = out / f"bad-batch-{step:07d}{rank}.safetensors"
-    if bad is not None:
-        _save(path, bad, system, step, precision)
-    if not parallel.any_of(bad is not None, place):
+    if not parallel.any_of(bad is not None, place):  # asked before saving, which a full disk may end: the others wait here
         return
     todo = "mend the data or begin anew with a lower optim.lr; the last saved state is as it was."
     if bad is None:
         raise ValueError(f"The loss of step {step} is not finite in another process, which keeps its batch in {out}: {todo}")
+    _save(path, bad, system, step, precision)
     name, loss = next((name, loss) for name, loss in bad.losses.items() if not torch.isfinite(loss).all())
     raise ValueError(
         f"The loss {name!r} of step {step} is {loss.item()}: its batch and the weights are kept in {path} "
@@ -85,9 +84,8 @@ def refuse(suspects: list[Suspect], system: Trainable, step: int, precision: str
 
 def _save(path: Path, bad: Suspect, system: Trainable, step: int, precision: str) -> None:
     tensors = {_WEIGHTS + name: tensor for name, tensor in system.state_dict().items()}
-    for name in ("audio", "frames", "mask"):
-        if (tensor := getattr(bad.batch, name)) is not None:
-            tensors[name] = tensor
+    parts = {"audio": bad.batch.audio, "frames": bad.batch.frames, "mask": bad.batch.mask}
+    tensors |= {name: tensor for name, tensor in parts.items() if tensor is not None}
     left_out: list[str] = []
     values = {name: _plain(name, column, tensors, left_out) for name, column in bad.batch.values.items()}
     losses = {name: str(loss.item()) for name, loss in bad.losses.items()}

@@ -75,14 +75,14 @@ def encode(
 
     A folder's files are taken whole; `data.index.index` cuts songs into clips.  `batch` clips are encoded at once by each of
     `workers` processes.  A file with a share of samples at full scale above `clipped` is skipped.  Raises ValueError when there
-    are no workers, when `out` holds something else, or was made by another codec or from other clips, when no file or not an
-    annotation can be read, when a worker is killed, or when nothing can be written.
+    are no workers, when `out` holds something else, or was made by another codec, from other clips or with another `clipped`,
+    when no file or not an annotation can be read, when a worker is killed, or when nothing can be written.
     """
     check_workers(workers)
     _check_place(out)
     found = corpus if isinstance(corpus, Index) else index(corpus)
     rows = found.rows
-    info = describe(rows, codec, paint)
+    info = replace(describe(rows, codec, paint), clipped=clipped)
     if (out / "info.json").is_file():
         _same_or_refuse(info, out)
         return info
@@ -92,7 +92,7 @@ def encode(
     else:
         _create(partial, info)
     done = _read_done(partial)
-    job = _Job(codec, paint, info, partial, batch, clipped)
+    job = _Job(codec, paint, info, partial, batch)
     for news in _work(job, _chunks(rows, done, batch), workers):
         _note_done(partial, news)
         done.update(news)
@@ -140,7 +140,15 @@ def describe(rows: Sequence[Row], codec: Codec, paint: Painter | None) -> CacheI
 def _content(row: Row) -> str:
     """What changes when a clip does, without reading it: its length, captions, and the sizes of its audio and annotation."""
     files = [row.path, row.values.get("annotation")]
-    return json.dumps([row.seconds, row.captions, [Path(file).stat().st_size for file in files if file is not None]])
+    return json.dumps([row.seconds, row.captions, [_size(Path(file)) for file in files if file is not None]])
+
+
+def _size(file: Path) -> int | None:
+    """Bytes; None where a file has gone since it was listed, which its reading will tell."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
@@ -170,6 +178,10 @@ def _same_or_refuse(info: CacheInfo, folder: Path) -> None:
     found = CacheInfo.read(folder / "info.json")
     if (found.codec, found.codebooks) != (info.codec, info.codebooks):
         raise ValueError(f"{folder} was made by another codec; encode into another folder, or delete it first.")
+    if found.clipped != info.clipped:
+        raise ValueError(
+            f"{folder} was made with clipped = {found.clipped:g}, not {info.clipped:g}; ask for that, or use another folder."
+        )
     if replace(found, contents=info.contents) != info:
         raise ValueError(f"{folder} was made from other clips; encode into another folder, or delete it first.")
     if found.contents not in (None, info.contents):
@@ -242,7 +254,6 @@ class _Job:
     info: CacheInfo
     folder: Path
     batch: int
-    clipped: float
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def open(self) -> None:
@@ -257,7 +268,7 @@ class _Job:
         lengths: dict[int, int] = {}
         waiting: dict[int, Tensor] = {}
         for file in chunk:
-            hearing = Hearing(self.clipped)
+            hearing = Hearing(self.info.clipped)
             for start in range(0, len(file), self.batch):
                 numbers, rows = zip(*file[start : start + self.batch], strict=True)
                 waiting |= zip(numbers, hearing.read(rows, self.codec.sample_rate, self.codec.channels), strict=False)

@@ -137,9 +137,8 @@ class Model:
         progress: Progress | None = None,
     ) -> Take:
         """One piece of music; the settings are those of Request.  Raises ValueError for what cannot be done."""
-        asked = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, "steps": steps, "guidance": guidance}
-        asked |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        return next(self.takes(request.read(asked), progress))
+        asked = _request(text, seconds, seed, plan, steps, guidance, temperature, top_k, top_p)
+        return next(self.takes(asked, progress))
 
     def stream(
         self,
@@ -159,9 +158,8 @@ class Model:
         A model that makes one frame after another is heard after a second or two of its frames; one that fills windows,
         after the first window.
         """
-        asked = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, "steps": steps, "guidance": guidance}
-        asked |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        job = self._job(request.read(asked), seed)
+        asked = _request(text, seconds, seed, plan, steps, guidance, temperature, top_k, top_p)
+        job = self._job(asked, seed)
         job.record["timings"] = {"plan": round(job.planned, 3)}
         return Stream(self._chunks(job, progress), self.codec.sample_rate, seed, job.record, job.score)
 
@@ -306,6 +304,12 @@ class _Job:
     """That of a Take, without timings."""
     planned: float
     """Seconds that the planning took."""
+
+
+def _request(*settings: Any) -> Request:
+    """What `generate` and `stream` are asked for, checked, from their settings in their order.  Raises ValueError."""
+    names = ("text", "seconds", "seed", "plan", *request.SAMPLING)
+    return request.read(dict(zip(names, settings, strict=True)))
 
 
 def _device(name: str) -> torch.device:

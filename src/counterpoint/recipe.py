@@ -30,7 +30,7 @@ from counterpoint import parallel, rng
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import Encodec, EncodecConfig
 from counterpoint.codecs.spectral import Spectral, SpectralConfig
-from counterpoint.conditioners.text import T5Config
+from counterpoint.conditioners.text import T5, T5Config
 from counterpoint.conditioners.words import learn_vocabulary
 from counterpoint.config import Config
 from counterpoint.data.clips import AudioDataset
@@ -323,6 +323,9 @@ def build(recipe: Recipe) -> _Parts:
         config = config.model_copy(update={"score": None})
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
+    for conditioner in system.conditioners.values():
+        if isinstance(conditioner, T5):
+            conditioner.encoder.open()  # here, where nothing is written yet
     if system.view == "tokens":
         _check_tokens(recipe, codec, info)
     if isinstance(system, Jasco):

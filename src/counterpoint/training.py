@@ -253,7 +253,7 @@ def to(batch: Batch, device: torch.device) -> Batch:
 
 @dataclass
 class Record:
-    """What a step was like.  Losses stay tensors until they are logged, so that no step waits for the device."""
+    """What a step was like.  Losses are summed up when they are logged; the step has waited for them (`bad_batch`)."""
 
     started: float = field(default_factory=time.monotonic)
     items: int = 0

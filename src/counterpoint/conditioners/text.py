@@ -70,7 +70,7 @@ class T5(Conditioner):
 
 
 class Encoder:
-    """The frozen network with its tokenizer, opened at the first text, and what it said of the last texts.
+    """The frozen network with its tokenizer, opened at the first text or before, and what it said of the last texts.
 
     It is no nn.Module, so that its weights are in no checkpoint, average or optimiser; it follows to the device that asks.
     Each text is read by itself: its states depend neither on the batch nor on what a run has read before.
@@ -79,7 +79,15 @@ class Encoder:
     def __init__(self, config: T5Config) -> None:
         self.config = config
         self.said: OrderedDict[str, Tensor] = OrderedDict()
+        self.tokens = 0
+        """Of the texts in `said`, together."""
         self._parts: tuple[Any, Any] | None = None
+
+    def open(self) -> tuple[Any, Any]:
+        """Network and tokenizer.  Raises ValueError where they cannot be opened."""
+        if self._parts is None:
+            self._parts = open_t5(self.config.model, self.config.dim)
+        return self._parts
 
     def __call__(self, text: str, device: torch.device) -> Float[Tensor, "s d"]:
         """The last hidden states of a text, on the CPU.  Raises ValueError where the encoder cannot be opened."""
@@ -87,17 +95,17 @@ class Encoder:
             self.said.move_to_end(text)
             return self.said[text]
         states = self.said[text] = self._encode(text, device)
-        while len(self.said) > 1 and sum(map(len, self.said.values())) > REMEMBERED:
-            self.said.popitem(last=False)
+        self.tokens += len(states)
+        while len(self.said) > 1 and self.tokens > REMEMBERED:
+            _, forgotten = self.said.popitem(last=False)
+            self.tokens -= len(forgotten)
         return states
 
     # Neither autocast nor inference mode may decide what is remembered for a later call.
     @torch.inference_mode(False)
     @torch.no_grad()
     def _encode(self, text: str, device: torch.device) -> Tensor:
-        if self._parts is None:
-            self._parts = open_t5(self.config.model, self.config.dim)
-        network, tokenizer = self._parts
+        network, tokenizer = self.open()
         ids = tokenizer(text, truncation=True, max_length=self.config.longest, return_tensors="pt").input_ids.to(device)
         with torch.autocast(device.type, enabled=False):
             return network.to(device)(input_ids=ids).last_hidden_state[0].cpu()

@@ -48,6 +48,9 @@ class Hearing:
         if self.refusal is not None:
             return []
         first, seconds = clips[0], clips[0].seconds * len(clips)
+        if not first.path.is_file():
+            self.refusal = ("missing", "it was there when the folder was listed, and is gone; bring it back")
+            return []
         try:
             audio, own_rate = sound.read(first.path, seconds, first.offset)
         except ValueError as error:

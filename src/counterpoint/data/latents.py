@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.data.base import Item, spread
+from counterpoint.data.checks import CLIPPED
 from counterpoint.data.row import no_clips
 from counterpoint.types import Roll, Spec, View
 
@@ -40,6 +41,8 @@ class CacheInfo:
     """Columns e of the rolls and g of the vectors."""
     contents: str | None = None
     """SHA-256 of the clips' lengths, captions and sizes of files; None where they were not noted."""
+    clipped: float = CLIPPED
+    """Share of samples at full scale above which a file was skipped."""
 
     def dump(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"

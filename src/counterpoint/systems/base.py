@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
-import torch
 from torch import Tensor, nn
 
 from counterpoint.conditioners.base import Conditioners
@@ -80,14 +79,16 @@ class System(Trainable, ABC):
         strangers = [name for name in given if name not in self.conditions]
         if strangers:
             raise ValueError(f"This model cannot be told {strangers[0]!r}; it understands {', '.join(self.conditions)}.")
+        if bool(canvas.given.all()):
+            raise ValueError("Every frame of the canvas is given, so nothing is left to fill; leave some of them out.")
         task = task_of(canvas)
         if task not in self.tasks:
             raise ValueError(f"This model cannot {task}; it can {', '.join(self.tasks)}.")
 
 
 def task_of(canvas: Canvas) -> str:
-    """Nothing given: generate; only a leading part given, the same in all items: continue; else inpaint."""
+    """Nothing given: generate; only a leading part of each item given: continue; else inpaint."""
     if not bool(canvas.given.any()):
         return "generate"
     falling = canvas.given[:, :-1] | ~canvas.given[:, 1:]  # b t: never given after a gap
-    return "continue" if bool(falling.all()) and bool(torch.any(~canvas.given)) else "inpaint"
+    return "continue" if bool(falling.all()) else "inpaint"

@@ -177,6 +177,8 @@ class Musicgen(System):
         first = certain = int(canvas.given.sum(-1).min())
         if first:
             yield canvas.frames[..., :first]
+        for _ in range(first if sampling.temperature else 0):  # so that a step's draws are those of the item alone
+            rng.rand((len(delays), self.spec.bins), gens)
         for step in range(1 + first, layout.shape[-1]):
             logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory)[:, :, -1]  # b k v
             done = step
