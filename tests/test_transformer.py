@@ -141,7 +141,7 @@ def test_heads_must_divide_width():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"width": 0}, "width: .*greater than"),
+        ({"width": 0}, "width: must be at least 2"),
         ({"depth": 0}, "depth: "),
         ({"heads": -1}, "heads: "),
         ({"width": 10, "heads": 3}, "width 10 must be an even multiple of heads 3"),
