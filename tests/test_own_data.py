@@ -407,6 +407,8 @@ def test_from_a_folder_to_music(tiny_model, tmp_path, monkeypatch, capsys):
     codec, recipe = str(tiny_model / "codec"), str(ROOT / "recipes" / "own-data.toml")
     assert cli.run(["encode", "my songs", "--codec", codec, "-o", "runs/own-latents"]) == 0
     assert "used: 3 files" in capsys.readouterr().out
+    assert cli.run(["encode", "my songs", "--codec", codec, "-o", "my songs/latents"]) == 2
+    assert "never written to; write beside it" in capsys.readouterr().err and not Path("my songs/latents").exists()
     told = ["system.score.kind=score"]
     assert cli.run(["train", recipe, "-o", "runs/own", f"codec='{codec}'", *small, *told]) == 2
     assert "No clip in runs/own-latents has a score; leave system.score out" in capsys.readouterr().err

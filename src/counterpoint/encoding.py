@@ -104,6 +104,8 @@ def encode(
 
 def take_stock(corpus: Path, out: Path, clip_seconds: float, progress: Progress | None = None) -> Index:
     """The corpus, its songs cut into clips, to be encoded into `out`; a call that was killed goes on.  Raises ValueError."""
+    if corpus.is_dir() and out.resolve().is_relative_to(corpus.resolve()):
+        raise ValueError(f"{out} lies in {corpus}, which is read and never written to; write beside it.")
     _check_place(out)
     return index(
         corpus, clip_seconds, None if (out / "info.json").is_file() else out.with_name(out.name + PARTIAL) / HEADS, progress
