@@ -1,5 +1,10 @@
 """A model that is as small as a model can be, saved as training saves it: what the rooms above the systems are tested on."""
 
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,3 +79,23 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.normal_(parameter, std=0.3)
     network.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def run_as_two() -> Callable[[str, Path], None]:
+    """Runs a script, given a folder, in two processes that find each other."""
+
+    def run(script: str, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = str(free.getsockname()[1])
+        command = [sys.executable, "-c", script, str(folder)]
+        ours = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+        both = [subprocess.Popen(command, env={**os.environ, **ours, "RANK": str(rank)}) for rank in range(2)]
+        try:
+            assert [process.wait(timeout=300) for process in both] == [0, 0]
+        finally:
+            for process in both:
+                process.kill()
+
+    return run

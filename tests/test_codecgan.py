@@ -2,10 +2,6 @@
 
 import copy
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -192,18 +188,8 @@ with parallel.together(place):
 """
 
 
-def test_two_processes_keep_one_codec(tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-c", TOGETHER.format(tests=str(Path(__file__).parent)), str(tmp_path)]
-    ours = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    both = [subprocess.Popen(command, env={**os.environ, **ours, "RANK": str(rank)}) for rank in range(2)]
-    try:
-        assert [process.wait(timeout=300) for process in both] == [0, 0]
-    finally:
-        for process in both:
-            process.kill()
+def test_two_processes_keep_one_codec(run_as_two, tmp_path):
+    run_as_two(TOGETHER.format(tests=str(Path(__file__).parent)), tmp_path)
     one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert same(one, other) and one["batches"] == 4
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
