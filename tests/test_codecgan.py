@@ -13,7 +13,7 @@ from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.data.base import Item
 from counterpoint.hub import checkpoint
 from counterpoint.optim import OptimConfig
-from counterpoint.recipe import CodecRecipe
+from counterpoint.recipe.base import CodecRecipe
 from counterpoint.systems.codecgan import CodecganConfig, CodecganTraining
 from counterpoint.training import TrainConfig, train
 from counterpoint.types import Batch

@@ -8,7 +8,7 @@ import torch
 
 from counterpoint import config
 from counterpoint.codecs.encodec import EncodecConfig
-from counterpoint.recipe import Recipe
+from counterpoint.recipe.base import Recipe
 from counterpoint.systems.musicgen import Musicgen, MusicgenConfig
 from counterpoint.types import Spec
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint import cli, recipe
+from counterpoint import cli
+from counterpoint.recipe import base as recipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -30,7 +31,7 @@ def test_commands_are_known_with_their_options(line):
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("counterpoint train")])
 def test_recipes_are_there_and_know_the_settings_that_are_changed(line):
     path, *words = shlex.split(line, comments=True)[2:]
-    assert recipe._read(ROOT / path, [word for word in words if "=" in word]).name
+    assert recipe.read(ROOT / path, [word for word in words if "=" in word]).name
 
 
 def test_there_are_pages_and_commands():

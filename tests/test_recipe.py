@@ -25,7 +25,7 @@ from counterpoint.conditioners.score import paint
 from counterpoint.encoding import encode
 from counterpoint.hub import anatomy, checkpoint
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
-from counterpoint.recipe import run_recipe
+from counterpoint.recipe.run import run_recipe
 
 RECIPE = """
 name = "tiny"
@@ -476,7 +476,7 @@ def test_an_interrupted_fit_does_not_speak_of_a_saved_state(codec_recipe, tmp_pa
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("counterpoint.recipe.fit", interrupt)
+    monkeypatch.setattr("counterpoint.recipe.codec.fit", interrupt)
     assert cli.run(["train", str(codec_recipe), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "stopped; no step is saved yet; the same command begins anew"
     assert not (tmp_path / "out").exists()

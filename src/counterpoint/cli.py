@@ -268,7 +268,7 @@ def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "
     """
     from rich.console import Console
 
-    from counterpoint.recipe import run_recipe
+    from counterpoint.recipe.run import run_recipe
 
     target = output or Path("runs") / recipe.stem
 

@@ -1,0 +1,138 @@
+"""A recipe is a whole run on one page: what is trained, on which data, how optimised, how long.
+
+    name = "jasco-tiny"
+    codec = "spectral-tiny"
+    system = { kind = "jasco", ... }
+    data = { folder = "runs/latents", crop_seconds = 10 }
+    optim = { lr = 1e-3 }
+    train = { steps = 20000, precision = "bf16" }
+
+Where `codec` is a table, the codec itself is trained, on clips of audio.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from counterpoint import config as settings
+from counterpoint.codecs.encodec import EncodecConfig
+from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.config import Config
+from counterpoint.hub.checkpoint import SystemConfig
+from counterpoint.optim import OptimConfig
+from counterpoint.systems.codecgan import CodecganConfig
+from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.spectral import SpectralObjectiveConfig
+from counterpoint.training import TrainConfig
+
+
+class LatentsConfig(Config):
+    """Encoded clips (`counterpoint encode`), in random crops."""
+
+    folder: Path
+    crop_seconds: float = Field(default=10.0, gt=0)
+    words: int = Field(default=2000, ge=1)
+    """Size of the vocabulary that is learnt from the captions, where the system has none yet."""
+    weight_power: float = Field(default=1.0, ge=0)
+    """A channel counts in the loss as its standard deviation before whitening, to this power."""
+
+
+class Recipe(Config):
+    """A run from beginning to end."""
+
+    format: Literal[1] = settings.FORMAT
+    name: str
+    """What the run is called when it is announced."""
+    codec: str
+    """A shipped codec, a checkpoint's folder or a Hub id: the one that the data was encoded with."""
+    system: SystemConfig = Field(default=JascoConfig(), discriminator="kind")
+    data: LatentsConfig
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    samples: int = Field(default=2, ge=0)
+    """Pieces rendered from held-out plans each time that the run is listened to."""
+
+
+class ClipsConfig(Config):
+    """Clips of audio, in random crops."""
+
+    folders: tuple[Path, ...]
+    crop_seconds: float = Field(default=2.56, gt=0)
+    fit_clips: int = Field(default=600, ge=1)
+    """Crops that the spectral codec's closed form is fitted on, at most."""
+    fit_seconds: float = Field(default=5.0, gt=0)
+    """Length of those crops."""
+
+
+_OBJECTIVES = {"spectral": "spectral", "encodec": "codecgan"}
+"""Which kind of objective trains which kind of codec."""
+
+
+class CodecRecipe(Config):
+    """A codec's run from beginning to end."""
+
+    format: Literal[1] = settings.FORMAT
+    name: str
+    """What the run is called when it is announced."""
+    codec: Annotated[SpectralConfig | EncodecConfig, Field(discriminator="kind")]
+    objective: Annotated[SpectralObjectiveConfig | CodecganConfig, Field(discriminator="kind")]
+    """Its kind follows from the codec's and need not be told."""
+    data: ClipsConfig
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    samples: int = Field(default=2, ge=0)
+    """Held-out crops rendered, before and after the codec, each time that the run is listened to."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_objective(cls, content: Any) -> Any:
+        codec, objective = content.get("codec"), content.get("objective", {})
+        if isinstance(codec, dict) and isinstance(objective, dict):
+            codec = {"kind": "spectral", **codec}
+            if codec["kind"] in _OBJECTIVES:
+                return {**content, "codec": codec, "objective": {"kind": _OBJECTIVES[codec["kind"]], **objective}}
+        return content
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.objective.kind != _OBJECTIVES[self.codec.kind]:
+            raise ValueError(f"the objective {self.objective.kind!r} does not train a codec {self.codec.kind!r}; leave it out.")
+        idle = sorted({"fit_clips", "fit_seconds"} & self.data.model_fields_set)
+        if idle and self.codec.kind == "encodec":
+            raise ValueError(f"EnCodec has no closed form to fit, so data.{idle[0]} would be ignored; leave it out.")
+        return self
+
+
+def read(path: Path, changes: Sequence[str]) -> Recipe | CodecRecipe:
+    """The recipe at `path`, changed.  Raises ValueError."""
+    content = settings.override(settings.read(path), changes)
+    kind = CodecRecipe if isinstance(content.get("codec"), dict) else Recipe
+    _refuse_short_names(kind, changes)
+    try:
+        return settings.parse(kind, content, str(path))
+    except ValueError as error:
+        hint = "" if str(error).endswith(("?", settings.UPGRADE)) else "; mend the recipe, or the changes to it."
+        raise ValueError(f"{str(error).rstrip('.') if hint else error}{hint}") from error
+
+
+def _refuse_short_names(kind: type[Recipe | CodecRecipe], changes: Sequence[str]) -> None:
+    """Raises ValueError where a change names no setting, but the end of a setting's full name, or nearly a full name."""
+    known = list(dict.fromkeys(_full_names(kind)))
+    for name in (change.partition("=")[0].strip() for change in changes):
+        ending = sorted((full for full in known if full.endswith(f".{name}")), key=lambda full: full.count("."))
+        near = ending or difflib.get_close_matches(name, known, n=1)
+        if name.partition(".")[0] not in kind.model_fields and near:
+            raise ValueError(f"There is no setting {name!r}; did you mean {' or '.join(near)}?")
+
+
+def _full_names(kind: Any, prefix: str = "") -> Iterator[str]:
+    """Settings from the outermost in, such as "train.steps", of a config or of those in a union."""
+    for part in get_args(kind):
+        yield from _full_names(part, prefix)
+    if isinstance(kind, type) and issubclass(kind, Config):
+        for name, setting in kind.model_fields.items():
+            yield prefix + name
+            yield from _full_names(setting.annotation, f"{prefix}{name}.")

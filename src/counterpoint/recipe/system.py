@@ -1,0 +1,129 @@
+"""Trains a generator on encoded clips."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from counterpoint import audio as sound
+from counterpoint import parallel, rng
+from counterpoint.codecs.base import Codec
+from counterpoint.codecs.encodec import Encodec
+from counterpoint.codecs.spectral import Spectral
+from counterpoint.conditioners.text import T5, T5Config
+from counterpoint.conditioners.words import learn_vocabulary
+from counterpoint.data.latents import CacheInfo, LatentDataset
+from counterpoint.data.loader import collate
+from counterpoint.encoding import digest
+from counterpoint.hub import checkpoint
+from counterpoint.hub.checkpoint import SystemConfig
+from counterpoint.parallel import Place
+from counterpoint.recipe.base import Recipe
+from counterpoint.recipe.folder import begin, export_codec, refuse_another_recipe
+from counterpoint.systems.base import System, Trainable
+from counterpoint.systems.jasco import Jasco
+from counterpoint.training import Outcome, train
+from counterpoint.types import Canvas
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a recipe builds."""
+
+    config: SystemConfig
+    system: System
+    codec: Codec
+    train_data: LatentDataset
+    valid_data: LatentDataset
+
+
+def train_system(recipe: Recipe, out: Path, place: Place, console: Console | None) -> Outcome:
+    """Train the recipe's system into `out`, or go on."""
+    refuse_another_recipe(recipe, out)
+    parts = build(recipe)
+    assert isinstance(parts.codec, Spectral | Encodec)
+    parallel.only_rank0(place, partial(export_codec, parts.codec, out / "codec"))
+    parallel.only_rank0(place, partial(begin, recipe, out, parts.system, len(parts.train_data), console))
+
+    def export(system: Trainable) -> None:
+        assert isinstance(system, System)
+        checkpoint.save(out, system, checkpoint.system_manifest(parts.config, system, parts.codec))
+
+    samples = partial(render, recipe.samples, parts)
+    data = (parts.train_data, parts.valid_data)
+    return train(parts.system, *data, recipe.optim, recipe.train, out / "train", place, samples, export, console)
+
+
+def build(recipe: Recipe) -> _Parts:
+    """The system at its start, its data, and the codec that both belong to.  Raises ValueError when they do not fit."""
+    data = recipe.data
+    clips = LatentDataset(data.folder, "train", 1)
+    info = clips.info
+    codec = checkpoint.load_codec(recipe.codec)
+    if digest(codec.frame_state()) != info.codec:
+        raise ValueError(f"{data.folder} was encoded by another codec than {recipe.codec!r}; name that one, or encode again.")
+    config = _with_vocabulary(recipe, clips)
+    if info.painted is None:  # no clip has a score
+        if config.score is not None and "score" in recipe.system.model_fields_set:
+            raise ValueError(f'No clip in {data.folder} has a score; leave system.score out, or set it to "none".')
+        config = config.model_copy(update={"score": None})
+    torch.manual_seed(recipe.train.seed)  # the layers' initial weights
+    system = config.build(info.spec)
+    for conditioner in system.conditioners.values():
+        if isinstance(conditioner, T5):
+            conditioner.encoder.open()  # here, where nothing is written yet
+    if system.view == "tokens":
+        _check_tokens(recipe, codec, info)
+    if isinstance(system, Jasco):
+        mean, std = clips.statistics()
+        raw = codec.scale if isinstance(codec, Spectral) else torch.ones_like(std)  # before the codec's own whitening
+        system.normalise_by(mean, std, (raw * std) ** data.weight_power)
+    frames = info.spec.frames(data.crop_seconds)
+    train_data, valid_data = (LatentDataset(data.folder, split, frames, system.view) for split in ("train", "valid"))
+    return _Parts(config, system, codec, train_data, valid_data)
+
+
+def _with_vocabulary(recipe: Recipe, clips: LatentDataset) -> SystemConfig:
+    """The system's settings with the captions' vocabulary, where it is told words and has none yet.  Raises ValueError."""
+    config, data = recipe.system, recipe.data
+    if isinstance(config.words, T5Config):
+        if "words" in data.model_fields_set:
+            raise ValueError("data.words is the size of a vocabulary, and T5 brings its own; leave it out.")
+        return config
+    if config.words.vocabulary:
+        return config
+    captions = [caption for _, row in clips.rows for caption in row["captions"]]
+    words = config.words.model_copy(update={"vocabulary": learn_vocabulary(captions, data.words)})
+    return config.model_copy(update={"words": words})
+
+
+def _check_tokens(recipe: Recipe, codec: Codec, info: CacheInfo) -> None:
+    """Raises ValueError for tokens of other codebooks, and for a setting that tokens have no use for."""
+    if digest(codec.token_state()) != info.codebooks:
+        raise ValueError(
+            f"The tokens in {recipe.data.folder} are of other codebooks than those of {recipe.codec!r} now; encode again."
+        )
+    if "weight_power" in recipe.data.model_fields_set and recipe.data.weight_power != 1.0:
+        raise ValueError("data.weight_power weighs channels of continuous frames, and this system learns tokens; leave it out.")
+
+
+def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path) -> None:
+    """Pieces made from the first held-out clips' words and plans, as wav; the seeds are the same each time."""
+    assert isinstance(system, System)
+    device = next(system.parameters()).device
+    seeds = [rng.mix(0, i) for i in range(min(count, len(parts.valid_data)))]
+    if not seeds:
+        return
+    batch = collate([parts.valid_data.item(i, seed) for i, seed in enumerate(seeds)], seeds)
+    assert batch.frames is not None
+    assert batch.mask is not None
+    blank = Canvas.blank(len(seeds), batch.mask.shape[1], system.spec, system.view)
+    canvas = Canvas(blank.frames.to(device), blank.given.to(device))
+    values = {name: column for name, column in batch.values.items() if name in system.conditions}  # a corpus may know more
+    made = system.generate(canvas, values, seeds).cpu()
+    for i, audio in enumerate(parts.codec.decode(parts.codec.as_frames(made, system.view))):
+        sound.write(folder / f"{i}.wav", audio, parts.codec.sample_rate)
+        text = batch.values["text"][i] or ""
+        (folder / f"{i}.txt").write_text(f"{text}\n", encoding="utf-8")
