@@ -9,14 +9,17 @@ import torch
 from counterpoint import config
 from counterpoint.conditioners.score import paint
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
+from counterpoint.paradigms.solvers import SCHEDULES, SOLVERS
 from counterpoint.systems import jasco, musicgen
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.meanflow import MeanflowConfig, student_config
 from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Batch, Canvas, Spec
 
 SPEC = Spec(rate=25.0, dim=8, levels=4, bins=16)
-SYSTEMS = {"jasco": JascoConfig.tiny(), "musicgen": MusicgenConfig.tiny()}
+DISTILLED = student_config(JascoConfig.tiny(), MeanflowConfig(), jasco.Sampling(steps=3, guidance={"all": 1.0}))
+SYSTEMS = {"jasco": JascoConfig.tiny(), "distilled": DISTILLED, "musicgen": MusicgenConfig.tiny()}
 FRAMES = 20
 
 
@@ -249,6 +252,45 @@ def test_heads_of_settings_from_before_there_was_a_choice_have_biases():
     assert config.parse(MusicgenConfig, {"head_bias": True}).head_bias
     with pytest.raises(ValueError, match=r"^recipe: backbone\.heads: "):
         config.parse(MusicgenConfig, {"backbone": {"heads": 0}}, "recipe")
+
+
+@pytest.mark.parametrize("settings", [
+    *({"solver": solver, "tolerance": 1e-5} for solver in SOLVERS), *({"schedule": schedule} for schedule in SCHEDULES),
+    {"guidance": {"all": 3.0}, "guidance_interval": (0.3, 0.7)}, {"guidance": {"all": 3.0}, "guidance_rescale": 0.7},
+    {"solver": "dopri5", "tolerance": 1e-5, "guidance": {"all": 3.0}, "guidance_interval": (0.3, 0.7)},
+])  # fmt: skip
+def test_an_item_of_a_flow_is_its_own_however_it_is_sampled(settings):
+    """Solvers, schedules and guidance keep what is given, and do not let neighbours meet."""
+    system, frames = build("jasco"), draw(build("jasco"), 3, 2)
+    given = torch.zeros(3, FRAMES, dtype=torch.bool)
+    given[:, :5] = True
+    told, how = values(3), jasco.Sampling(steps=3, **settings)
+    together = system.generate(Canvas(frames, given), told, [1, 2, 3], how)
+    assert bool(together.isfinite().all()) and torch.equal(together[given], frames[given])
+    for i in range(3):
+        own = {name: column[i : i + 1] for name, column in told.items()}
+        alone = system.generate(Canvas(frames[i : i + 1], given[i : i + 1]), own, [1 + i], how)
+        torch.testing.assert_close(alone[0], together[i], atol=2e-3, rtol=1e-3)
+
+
+def rows_evaluated(system: System, how: jasco.Sampling) -> int:
+    """Network evaluations of one item."""
+    rows: list[int] = []
+    hook = system.backbone.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
+    generate(system, 1, [1], how)
+    hook.remove()
+    return sum(rows)
+
+
+def test_guidance_costs_a_second_evaluation_only_where_it_acts():
+    system, guided = build("jasco"), {"all": 3.0}
+    assert rows_evaluated(system, jasco.Sampling(steps=4, guidance={"all": 1.0})) == 4
+    assert rows_evaluated(system, jasco.Sampling(steps=4, guidance=guided)) == 8
+    assert rows_evaluated(system, jasco.Sampling(steps=4, guidance=guided, guidance_interval=(0.25, 0.5))) == 6
+    assert rows_evaluated(build("distilled"), DISTILLED.sampling) == 3
+    nowhere = jasco.Sampling(steps=4, guidance=guided, guidance_interval=(0.3, 0.4))
+    plain = jasco.Sampling(steps=4, guidance={"all": 1.0})
+    torch.testing.assert_close(generate(system, 2, [1, 2], nowhere), generate(system, 2, [1, 2], plain))
 
 
 def test_a_full_canvas_is_told_so(system):
