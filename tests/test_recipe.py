@@ -480,3 +480,63 @@ def test_an_interrupted_fit_does_not_speak_of_a_saved_state(codec_recipe, tmp_pa
     assert cli.run(["train", str(codec_recipe), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "stopped; no step is saved yet; the same command begins anew"
     assert not (tmp_path / "out").exists()
+
+
+DISTILLED = """
+name = "fast"
+start = '{start}'
+samples = 1
+objective = {{ target = "fd", guidance = {{ all = 2.0 }} }}
+sampling = {{ steps = 2, guidance = {{ all = 1.0 }} }}
+data = {{ folder = '{folder}', crop_seconds = 1.0 }}
+optim = {{ lr = 3e-3, warmup_steps = 5, ema_decay = 0.9 }}
+train = {{ steps = 8, batch_size = 4, log_every = 1, valid_batches = 2, save_every = 4 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def distilled_recipe(recipe: Path) -> Path:
+    run_recipe(recipe, ["train.steps=5"], recipe.parent / "teacher", device="cpu")
+    path = recipe.parent / "fast.toml"
+    path.write_text(DISTILLED.format(start=recipe.parent / "teacher", folder=recipe.parent / "latents"))
+    return path
+
+
+def test_a_flow_model_is_distilled_by_the_same_doors(distilled_recipe, tmp_path):
+    teacher = checkpoint.load(distilled_recipe.parent / "teacher")
+    assert run_recipe(distilled_recipe, [], tmp_path / "whole", device="cpu").step == 8
+    run_recipe(distilled_recipe, ["train.steps=4"], tmp_path / "parts", device="cpu")
+    assert (tmp_path / "parts" / "config.json").is_file()
+    loaded = checkpoint.load(tmp_path / "whole")
+    assert loaded.config.distilled == {"all": 2.0} and loaded.config.sampling.steps == 2
+    assert loaded.config.words == teacher.config.words
+    theirs, ours = teacher.system.state_dict(), loaded.system.state_dict()
+    assert theirs.keys() < ours.keys() and torch.equal(theirs["mean"], ours["mean"])
+    assert not torch.equal(theirs["out.weight"], ours["out.weight"])
+    assert soundfile.info(tmp_path / "whole/train/samples/0000008/0.wav").frames == 8000
+    assert generation.load(tmp_path / "whole").generate("slow piano", seconds=1).record["sampling"]["steps"] == 2
+    assert "backbone.ahead" in "".join(ours) and "distilled" in anatomy.describe(tmp_path / "whole")
+
+
+def test_a_distillation_that_goes_on_was_never_stopped(distilled_recipe, tmp_path):
+    constant = ["optim.schedule=constant"]
+    run_recipe(distilled_recipe, constant, tmp_path / "whole", device="cpu")
+    for steps in (4, 8):
+        run_recipe(distilled_recipe, [*constant, f"train.steps={steps}"], tmp_path / "parts", device="cpu")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+
+
+def test_what_cannot_be_distilled_is_told_before_anything_is_written(recipe, token_recipe, distilled_recipe, tmp_path):
+    run_recipe(token_recipe, ["train.steps=1"], recipe.parent / "tokens", device="cpu")
+    run_recipe(distilled_recipe, ["train.steps=1"], recipe.parent / "fast", device="cpu")
+    for start, message in (
+        (recipe.parent / "tokens", "only a flow model"),
+        (recipe.parent / "fast", "distilled already"),
+        ("jasco-tiny", "was encoded by another codec than 'jasco-tiny'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_recipe(distilled_recipe, [f"start={start}"], tmp_path / "out", device="cpu")
+        assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="did you mean 'target'"):
+        run_recipe(distilled_recipe, ["objective.targt=fd"], tmp_path / "out", device="cpu")
