@@ -9,6 +9,7 @@ import torch
 from counterpoint import config
 from counterpoint.conditioners.score import paint
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
+from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.systems import jasco, musicgen
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
@@ -16,7 +17,14 @@ from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Batch, Canvas, Spec
 
 SPEC = Spec(rate=25.0, dim=8, levels=4, bins=16)
-SYSTEMS = {"jasco": JascoConfig.tiny(), "musicgen": MusicgenConfig.tiny()}
+PAPER = TransformerConfig(width=32, depth=3, heads=2, feedforward=2, time="context", positions="sinusoidal", skips=True)
+SYSTEMS = {
+    "jasco": JascoConfig.tiny(),
+    "jasco, the paper's network": JascoConfig.tiny().model_copy(
+        update={"backbone": PAPER, "frame_bias": False, "precondition": False}
+    ),
+    "musicgen": MusicgenConfig.tiny(),
+}
 FRAMES = 20
 
 
@@ -239,16 +247,21 @@ def test_a_system_without_a_score_learns_from_a_corpus_that_has_them(name):
         generate(system, 1, [1], text=["slow"], score=[score()])
 
 
-def test_heads_of_settings_from_before_there_was_a_choice_have_biases():
-    """A stored backbone without positions turns queries and keys, and its heads have biases; the paper's have none."""
-    stored = MusicgenConfig.tiny().model_dump(mode="json")
-    del stored["head_bias"], stored["backbone"]["positions"]
-    assert config.parse(MusicgenConfig, stored) == MusicgenConfig.tiny()
-    assert MusicgenConfig.tiny().head_bias and MusicgenConfig.tiny().backbone.positions == "rotary"
-    assert not MusicgenConfig().head_bias and MusicgenConfig().backbone.positions == "sinusoidal"
-    assert config.parse(MusicgenConfig, {"head_bias": True}).head_bias
+@pytest.mark.parametrize(("kind", "biases"), [(JascoConfig, "frame_bias"), (MusicgenConfig, "head_bias")])
+def test_settings_from_before_there_was_a_choice_have_biases(kind, biases):
+    """A stored backbone without positions turns queries and keys, and layers around it have biases; the paper's have none."""
+    stored = kind.tiny().model_dump(mode="json")
+    assert stored.pop(biases) and stored["backbone"].pop("positions") == "rotary"
+    assert config.parse(kind, stored) == kind.tiny()
+    assert not kind().model_dump()[biases] and kind().backbone.positions == "sinusoidal"
+    assert config.parse(kind, {biases: True}).model_dump()[biases]
     with pytest.raises(ValueError, match=r"^recipe: backbone\.heads: "):
-        config.parse(MusicgenConfig, {"backbone": {"heads": 0}}, "recipe")
+        config.parse(kind, {"backbone": {"heads": 0}}, "recipe")
+
+
+def test_without_biases_there_are_none_around_the_papers_network():
+    names = [name for name in build("jasco, the paper's network").state_dict() if name.startswith(("embed.", "out."))]
+    assert names == ["embed.weight", "out.weight"]
 
 
 def test_a_full_canvas_is_told_so(system):
