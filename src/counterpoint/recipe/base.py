@@ -36,6 +36,9 @@ class LatentsConfig(Config):
     crop_seconds: float = Field(default=10.0, gt=0)
     words: int = Field(default=2000, ge=1)
     """Size of the vocabulary that is learnt from the captions, where the system has none yet."""
+    normalise: Literal["channels", "whole"] = "channels"
+    """By what continuous frames become of mean 0 and deviation 1: each channel's own mean and deviation, or one mean and one
+    deviation for all (`LatentDataset.scalars`), as in the paper.  They are taken when training begins and saved with the model."""
     weight_power: float = Field(default=1.0, ge=0)
     """A channel counts in the loss as its standard deviation before whitening, to this power."""
 
