@@ -162,6 +162,26 @@ def test_a_normalisation_that_would_be_ignored_is_refused(recipe, token_recipe, 
         run_recipe(recipe, [*changes, "data.weight_power=2"], tmp_path / "out", device="cpu")
 
 
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+@pytest.mark.parametrize("name", ["jasco-small", "musicgen-small", "jasco-tiny-text", "musicgen-tiny-text"])
+def test_recipes_of_the_pair_train_when_they_are_made_smaller(recipe, tiny_model, tiny_t5, tmp_path, name):
+    """A run keeps the recipe as it is run, without its base: that file trains the same run on."""
+    there = [f"codec={tiny_model / 'codec'}", f"data.folder={recipe.parent / 'latents'}", "data.crop_seconds=1"]
+    size = ["system.backbone.width=32", "system.backbone.depth=3", "system.backbone.heads=2"]
+    size += ["system.delays=[0,1]"] * ("musicgen" in name)
+    size += [f"system.words.model={tiny_t5}", "system.words.dim=24"] * ("small" in name)
+    short = ["train.batch_size=2", "train.valid_batches=1", "samples=1"]
+    changes = [*there, *size, *short]
+    assert run_recipe(RECIPES / f"{name}.toml", [*changes, "train.steps=1"], tmp_path / "out", device="cpu").step == 1
+    kept = tmp_path / "out" / "train" / "recipe.json"
+    assert "base" not in json.loads(kept.read_text()) and json.loads(kept.read_text())["name"] == name
+    shutil.copy(kept, tmp_path / "kept.json")
+    assert run_recipe(tmp_path / "kept.json", ["train.steps=2"], tmp_path / "out", device="cpu").step == 2
+    assert checkpoint.load(tmp_path / "out").capability.conditions == ("text",)
+
+
 def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
     torch.manual_seed(0)
     codec = EncodecConfig.tiny().build().eval()

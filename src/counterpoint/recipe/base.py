@@ -7,7 +7,7 @@
     optim = { lr = 1e-3 }
     train = { steps = 20000, precision = "bf16" }
 
-Where `codec` is a table, the codec itself is trained, on clips of audio.
+Where `codec` is a table, the codec itself is trained, on clips of audio.  A recipe may start from another one (`layers.py`).
 """
 
 import difflib
@@ -23,6 +23,7 @@ from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.config import Config
 from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.optim import OptimConfig
+from counterpoint.recipe.layers import read_layers
 from counterpoint.systems.codecgan import CodecganConfig
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig
@@ -37,8 +38,8 @@ class LatentsConfig(Config):
     words: int = Field(default=2000, ge=1)
     """Size of the vocabulary that is learnt from the captions, where the system has none yet."""
     normalise: Literal["channels", "whole"] = "channels"
-    """By what continuous frames become of mean 0 and deviation 1: each channel's own mean and deviation, or one mean and one
-    deviation for all (`LatentDataset.scalars`), as in the paper.  They are taken when training begins and saved with the model."""
+    """What brings continuous frames to a mean of 0 and a deviation of 1: each channel's own, or one of each for all, as in the
+    paper (`LatentDataset.scalars`).  They are taken when training begins, and saved with the model."""
     weight_power: float = Field(default=1.0, ge=0)
     """A channel counts in the loss as its standard deviation before whitening, to this power."""
 
@@ -111,7 +112,9 @@ class CodecRecipe(Config):
 
 def read(path: Path, changes: Sequence[str]) -> Recipe | CodecRecipe:
     """The recipe at `path`, changed.  Raises ValueError."""
-    content = settings.override(settings.read(path), changes)
+    if any(change.partition("=")[0].strip() == "base" for change in changes):
+        raise ValueError("A base is named in a recipe; on the command line, give the other recipe itself.")
+    content = settings.override(read_layers(path), changes)
     kind = CodecRecipe if isinstance(content.get("codec"), dict) else Recipe
     _refuse_short_names(kind, changes)
     try:
