@@ -20,7 +20,7 @@ from counterpoint.encoding import digest
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.parallel import Place
-from counterpoint.recipe.base import Recipe
+from counterpoint.recipe.base import LatentsConfig, Recipe
 from counterpoint.recipe.folder import begin, export_codec, refuse_another_recipe
 from counterpoint.systems.base import System, Trainable
 from counterpoint.systems.jasco import Jasco
@@ -87,7 +87,7 @@ def _with_vocabulary(recipe: Recipe, clips: LatentDataset) -> SystemConfig:
     """The system's settings with the captions' vocabulary, where it is told words and has none yet.  Raises ValueError."""
     config, data = recipe.system, recipe.data
     if isinstance(config.words, T5Config):
-        if "words" in data.model_fields_set:
+        if data.words != LatentsConfig.model_fields["words"].default:  # a run's own recipe.json states it
             raise ValueError("data.words is the size of a vocabulary, and T5 brings its own; leave it out.")
         return config
     if config.words.vocabulary:
