@@ -43,10 +43,13 @@ def lay(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:
     both = dict(lower)
     for name, value in upper.items():
         under = lower.get(name)
-        both[name] = lay(value, under) if isinstance(value, dict) and _fits_on(value, under) else value
+        if isinstance(value, dict) and isinstance(under, dict) and _one_kind(value, under):
+            both[name] = lay(value, under)
+        else:
+            both[name] = value
     return both
 
 
-def _fits_on(upper: Mapping[str, Any], lower: Any) -> bool:
-    """Whether tables are of one kind, as far as they say."""
-    return isinstance(lower, dict) and ("kind" not in upper or upper["kind"] == lower.get("kind", upper["kind"]))
+def _one_kind(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> bool:
+    """Whether tables are of one kind, as far as both say."""
+    return "kind" not in upper or upper["kind"] == lower.get("kind", upper["kind"])
