@@ -9,6 +9,7 @@ import torch
 from counterpoint import config
 from counterpoint.conditioners.score import paint
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
+from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.paradigms.solvers import SCHEDULES, SOLVERS
 from counterpoint.systems import jasco, musicgen
 from counterpoint.systems.base import System
@@ -18,8 +19,15 @@ from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Batch, Canvas, Spec
 
 SPEC = Spec(rate=25.0, dim=8, levels=4, bins=16)
-DISTILLED = student_config(JascoConfig.tiny(), MeanflowConfig(), jasco.Sampling(steps=3, guidance={"all": 1.0}))
-SYSTEMS = {"jasco": JascoConfig.tiny(), "distilled": DISTILLED, "musicgen": MusicgenConfig.tiny()}
+PAPER = TransformerConfig(width=32, depth=3, heads=2, feedforward=2, time="context", positions="sinusoidal", skips=True)
+SYSTEMS = {
+    "jasco": JascoConfig.tiny(),
+    "jasco, the paper's network": JascoConfig.tiny().model_copy(
+        update={"backbone": PAPER, "frame_bias": False, "precondition": False}
+    ),
+    "jasco, distilled": student_config(JascoConfig.tiny(), MeanflowConfig(), jasco.Sampling(steps=3, guidance={"all": 1.0})),
+    "musicgen": MusicgenConfig.tiny(),
+}
 FRAMES = 20
 
 
@@ -242,16 +250,21 @@ def test_a_system_without_a_score_learns_from_a_corpus_that_has_them(name):
         generate(system, 1, [1], text=["slow"], score=[score()])
 
 
-def test_heads_of_settings_from_before_there_was_a_choice_have_biases():
-    """A stored backbone without positions turns queries and keys, and its heads have biases; the paper's have none."""
-    stored = MusicgenConfig.tiny().model_dump(mode="json")
-    del stored["head_bias"], stored["backbone"]["positions"]
-    assert config.parse(MusicgenConfig, stored) == MusicgenConfig.tiny()
-    assert MusicgenConfig.tiny().head_bias and MusicgenConfig.tiny().backbone.positions == "rotary"
-    assert not MusicgenConfig().head_bias and MusicgenConfig().backbone.positions == "sinusoidal"
-    assert config.parse(MusicgenConfig, {"head_bias": True}).head_bias
+@pytest.mark.parametrize(("kind", "biases"), [(JascoConfig, "frame_bias"), (MusicgenConfig, "head_bias")])
+def test_settings_from_before_there_was_a_choice_have_biases(kind, biases):
+    """A stored backbone without positions turns queries and keys, and layers around it have biases; the paper's have none."""
+    stored = kind.tiny().model_dump(mode="json")
+    assert stored.pop(biases) and stored["backbone"].pop("positions") == "rotary"
+    assert config.parse(kind, stored) == kind.tiny()
+    assert not kind().model_dump()[biases] and kind().backbone.positions == "sinusoidal"
+    assert config.parse(kind, {biases: True}).model_dump()[biases]
     with pytest.raises(ValueError, match=r"^recipe: backbone\.heads: "):
-        config.parse(MusicgenConfig, {"backbone": {"heads": 0}}, "recipe")
+        config.parse(kind, {"backbone": {"heads": 0}}, "recipe")
+
+
+def test_without_biases_there_are_none_around_the_papers_network():
+    names = [name for name in build("jasco, the paper's network").state_dict() if name.startswith(("embed.", "out."))]
+    assert names == ["embed.weight", "out.weight"]
 
 
 @pytest.mark.parametrize("settings", [
@@ -287,7 +300,7 @@ def test_guidance_costs_a_second_evaluation_only_where_it_acts():
     assert rows_evaluated(system, jasco.Sampling(steps=4, guidance={"all": 1.0})) == 4
     assert rows_evaluated(system, jasco.Sampling(steps=4, guidance=guided)) == 8
     assert rows_evaluated(system, jasco.Sampling(steps=4, guidance=guided, guidance_interval=(0.25, 0.5))) == 6
-    assert rows_evaluated(build("distilled"), DISTILLED.sampling) == 3
+    assert rows_evaluated(build("jasco, distilled"), jasco.Sampling(steps=3, guidance={"all": 1.0})) == 3
     nowhere = jasco.Sampling(steps=4, guidance=guided, guidance_interval=(0.3, 0.4))
     plain = jasco.Sampling(steps=4, guidance={"all": 1.0})
     torch.testing.assert_close(generate(system, 2, [1, 2], nowhere), generate(system, 2, [1, 2], plain))
