@@ -320,7 +320,7 @@ def test_checkpoints_come_back_as_they_were(model: Model, tiny_model: Path, tmp_
 
 def test_half_precision_is_stored_and_cast_back(tiny_model: Path, tmp_path: Path) -> None:
     loaded = checkpoint.load(tiny_model)
-    checkpoint.save(tmp_path, loaded.system, loaded.manifest, half=True)
+    checkpoint.save(tmp_path, loaded.system, loaded.manifest, bits=16)
     (tmp_path / "codec").symlink_to(tiny_model / "codec")
     half = checkpoint.load(tmp_path)
     assert (tmp_path / checkpoint.WEIGHTS).stat().st_size < 0.6 * (tiny_model / checkpoint.WEIGHTS).stat().st_size
@@ -353,7 +353,7 @@ def test_what_16_bits_cannot_hold_is_refused(tiny_model: Path, tmp_path: Path) -
     loaded = checkpoint.load(tiny_model)
     loaded.system.get_buffer("std")[0] = 1e5
     with pytest.raises(ValueError, match="std holds 100000, which 16-bit floats cannot"):
-        checkpoint.save(tmp_path / "half", loaded.system, loaded.manifest, half=True)
+        checkpoint.save(tmp_path / "half", loaded.system, loaded.manifest, bits=16)
     assert not (tmp_path / "half").exists()
     checkpoint.save(tmp_path / "whole", loaded.system, loaded.manifest)
 
@@ -372,9 +372,17 @@ def test_a_system_ships_with_the_codec_of_its_frames_only(
             ship(tiny_model, tmp_path / "shipped", codec)
     with pytest.raises(ValueError, match="leave out --codec"):
         ship(tiny_model / "codec", tmp_path / "shipped", "own")
+    with pytest.raises(ValueError, match=r"is a codec, .*--bits 16"):
+        ship(tiny_model / "codec", tmp_path / "shipped", None, bits=8)
     assert not (tmp_path / "shipped").exists()
     ship(tiny_model, tmp_path / "shipped", "own")
-    assert checkpoint.load("shipped").manifest.codec == "own"
+    whole = checkpoint.load("shipped")
+    (tmp_path / "shipped" / checkpoint.CARD).write_text("# Shipped\n")
+    ship(tmp_path / "shipped", tmp_path / "shipped", "own", bits=8)  # what ships is packed anew, and keeps its card
+    packed = checkpoint.load("shipped")
+    assert packed.manifest.model_copy(update={"weights": ""}) == whole.manifest.model_copy(update={"weights": ""})
+    assert packed.manifest.codec == "own" and packed.version != whole.version
+    assert (tmp_path / "shipped" / checkpoint.CARD).read_text() == "# Shipped\n"
 
 
 def test_only_what_was_typed_is_fetched(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

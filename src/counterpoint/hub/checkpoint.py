@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import safetensors.torch
-import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -28,7 +27,8 @@ from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.conditioners.text import TOKENIZERS, T5Config
 from counterpoint.config import Config
 from counterpoint.files import renamed
-from counterpoint.hub import encodec_layout, musicgen_layout
+from counterpoint.hub import encodec_layout, musicgen_layout, storage
+from counterpoint.hub.storage import Bits
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
@@ -120,12 +120,12 @@ def codec_manifest(config: CodecConfig, codec: Codec, version: str = "1") -> Man
     return Manifest(kind=config.kind, config=config.model_dump(mode="json"), capability=capability, version=version)
 
 
-def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", half: bool = False) -> None:
+def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", bits: Bits = 32) -> None:
     """Write `module` as a checkpoint; every file appears whole or not at all, and none before all are written.
 
-    `half` stores 16-bit floats; raises ValueError where they cannot hold a weight.
+    `bits` are those of a number on disk (`storage`); raises ValueError where they cannot hold one.
     """
-    tensors = {name: _storable(name, tensor, half) for name, tensor in module.state_dict().items()}
+    tensors = storage.pack(module.state_dict(), bits, exact={name for name, _ in module.named_buffers()})
     weights = safetensors.torch.save(tensors)
     manifest = manifest.model_copy(update={"weights": hashlib.sha256(weights).hexdigest()})
     content = {CONFIG: settings.dump(manifest).encode(), WEIGHTS: weights}
@@ -134,15 +134,6 @@ def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", ha
     with contextlib.ExitStack() as parts:  # files take their names in the reverse order, so config.json comes last
         for name, data in content.items():
             parts.enter_context(renamed(folder / name)).write_bytes(data)
-
-
-def _storable(name: str, tensor: Tensor, half: bool) -> Tensor:
-    stored = tensor.detach().to("cpu", torch.float16 if half and tensor.is_floating_point() else tensor.dtype)
-    if half and not bool(torch.isfinite(stored).all()):
-        raise ValueError(
-            f"{name} holds {tensor.abs().max().item():g}, which 16-bit floats cannot; store 32 bits, or train anew."
-        )
-    return stored.clone(memory_format=torch.contiguous_format)
 
 
 def shipped() -> list[str]:
@@ -306,7 +297,7 @@ def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | No
         tensors = safetensors.torch.load(data)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch or save the checkpoint again.") from error
-    tensors = tensors if rename is None else rename(tensors)
+    tensors = storage.unpack(tensors) if rename is None else rename(tensors)
     _check(tensors, module.state_dict(), path)
     module.load_state_dict(tensors)  # 16-bit floats become the module's own
     module.eval()
