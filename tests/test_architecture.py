@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "counterpoint"
 
 LAYERS = [
     {"cli"},
+    {"ending"},
     {"recipe"},
     {"training"},
     {"bad_batch"},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint import audio, cli
+from counterpoint import audio, cli, ending
 from counterpoint.hub import checkpoint
 
 PROMPT = "a slow piano piece in A minor, 100 bpm"
@@ -416,13 +416,13 @@ def test_a_signal_is_answered_whenever_it_comes(code: str, argv: list[str], endi
 
 def test_an_interrupt_that_became_another_error_is_an_interrupt() -> None:
     def work() -> None:
-        with cli._interruptible(lambda: "half of it is there"):
+        with ending.interruptible(lambda: "half of it is there"):
             try:
                 signal.raise_signal(signal.SIGINT)
             except KeyboardInterrupt:
                 raise AttributeError("half a module") from None
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(cli.Stopped, match="stopped; half of it is there"):
+    with pytest.raises(ending.Stopped, match="stopped; half of it is there"):
         work()
     assert signal.getsignal(signal.SIGINT) is before

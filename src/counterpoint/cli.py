@@ -6,23 +6,21 @@ the traceback as well.
 
 import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 try:
-    from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+    from cyclopts import App, CycloptsError, Parameter
 except KeyboardInterrupt:  # this takes a while, too
     sys.stderr.write("stopped; nothing was written\n")
     raise SystemExit(130) from None
 
 import counterpoint
 from counterpoint import destination
+from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
 
 if TYPE_CHECKING:
     from counterpoint.generation import Take
@@ -38,7 +36,6 @@ app = App(
     suppress_keyboard_interrupt=False,  # `run` says what is left behind
 )
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
-NOTHING = "nothing was written"
 Format = Literal["wav", "flac", "mp3", "ogg"]  # those of audio.FORMATS
 
 
@@ -95,7 +92,7 @@ def generate(
     loaded = generation.load(model, device)
     written = 0
     with (
-        _interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
+        interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
         _progress("generating") as bar,
     ):
         for take, target in zip(loaded.takes(asked, bar), targets, strict=True):
@@ -198,7 +195,7 @@ def compose(
     """
     from counterpoint.data.corpus.corpus import compose_corpus
 
-    with _interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), _progress("composing", True) as bar:
+    with interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), _progress("composing", True) as bar:
         compose_corpus(
             out,
             hours=hours,
@@ -243,7 +240,7 @@ def encode(
 
     encoding.check_workers(workers)  # before the files are opened, which may take minutes
     coder = load_codec(codec)
-    with _interruptible(lambda: f"what is done stays beside {output}; the same command goes on"):
+    with interruptible(lambda: f"what is done stays beside {output}; the same command goes on"):
         with _progress("opening files", True) as bar:
             found = encoding.take_stock(corpus, output, clip_seconds, bar)
         with _progress("encoding", True) as bar:
@@ -277,7 +274,7 @@ def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "
         where, then = (f"the last saved state is in {target}", "goes on") if saved else ("no step is saved yet", "begins anew")
         return f"{where}; the same command {then}"
 
-    with _interruptible(left):
+    with interruptible(left):
         outcome = run_recipe(recipe, changes, target, device, Console(stderr=True))
     if not outcome.done:
         raise Stopped(f"stopped after step {outcome.step}; {left()}")
@@ -316,61 +313,9 @@ def _progress(title: str, long: bool = False) -> "contextlib.AbstractContextMana
     return journal.progress(title, long)
 
 
-class Stopped(Exception):
-    """Ctrl-C, with a sentence on what is left behind."""
-
-
-@contextlib.contextmanager
-def _interruptible(left: Callable[[], str]) -> Iterator[None]:
-    """Ctrl-C ends the block as Stopped with what is `left`, whatever exception it has become on its way out."""
-    asked: list[int] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-    before = signal.signal(signal.SIGINT, interrupt) if ours else None
-    try:
-        yield
-    except (KeyboardInterrupt, Exception) as error:
-        if asked or isinstance(error, KeyboardInterrupt):
-            raise Stopped(f"stopped; {left()}") from None
-        raise
-    else:
-        before = signal.SIG_IGN if before is _interrupt else before  # only the last word is missing
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C where nothing is written yet.  A module that is being imported may swallow an exception or make it another."""
-    while frame is not None:
-        if "importlib._bootstrap" in frame.f_code.co_filename:
-            os.write(2, f"stopped; {NOTHING}\n".encode())
-            os._exit(130)
-        frame = frame.f_back
-    raise KeyboardInterrupt
-
-
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def _complaint(error: Exception) -> str:
-    """An error as one sentence on one line."""
-    if isinstance(error, UnusedCliTokensError):
-        words = " ".join(error.unused_tokens or ())
-        return f"{words!r} is left over; put a prompt of several words in quotes, or see --help for what the command takes."
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'A file'}: {error.strerror}; check the path, its permissions and the free space."
-    return _line(error)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -387,14 +332,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (CycloptsError, ValueError, OSError) as error:
         if os.environ.get("COUNTERPOINT_DEBUG") == "1":
             raise
-        sys.stderr.write(f"counterpoint: {_complaint(error)}\n")
+        sys.stderr.write(f"counterpoint: {complaint(error)}\n")
         return 2
 
 
 def main() -> NoReturn:
     """The console script."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
-        signal.signal(signal.SIGINT, _interrupt)
-    code = run()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: the interpreter's own ending takes a while
+    with answering():
+        code = run()
     sys.exit(code)
