@@ -14,6 +14,7 @@ from jaxtyping import install_import_hook
 ROOMS = (
     "audio",
     "codecs",
+    "comparison",
     "conditioners",
     "generation",
     "nn",

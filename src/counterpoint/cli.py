@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypedDict
 
 try:
     from cyclopts import App, CycloptsError, Parameter
@@ -24,6 +24,7 @@ from counterpoint.ending import NOTHING, Stopped, answering, complaint, interrup
 
 if TYPE_CHECKING:
     from counterpoint.generation import Take
+    from counterpoint.request import Request
     from counterpoint.types import Progress
 
 app = App(
@@ -39,6 +40,25 @@ Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Format = Literal["wav", "flac", "mp3", "ogg"]  # those of audio.FORMATS
 
 
+class Sampler(TypedDict, total=False):
+    """The settings of request.Settings as they are typed."""
+
+    steps: Annotated[int, Parameter(help="Steps of a flow sampler: more is slower and finer.")]
+    solver: Annotated[
+        str, Parameter(help="How a flow is followed: euler, midpoint, heun, rk4, or dopri5, which picks its steps.")
+    ]
+    schedule: Annotated[str, Parameter(help="Where along a flow the steps are: uniform, shifted, log-snr or sway.")]
+    tolerance: Annotated[float, Parameter(help="The error that dopri5 allows itself: less is slower and finer.")]
+    guidance: Annotated[str, Parameter(help="How hard words and score are followed: a number, or one each: text=3,score=2.")]
+    guidance_interval: Annotated[
+        str, Parameter(help="Guide between two flow times only, such as 0.2:0.9; 0 is noise, 1 music.")
+    ]
+    guidance_rescale: Annotated[float, Parameter(help="From 0 to 1: how far to take back the spread that guidance adds.")]
+    temperature: Annotated[float, Parameter(help="Of drawn tokens: less is safer, more is bolder.")]
+    top_k: Annotated[int, Parameter(help="Tokens are drawn from the k likeliest; 0: from all.")]
+    top_p: Annotated[float, Parameter(help="Tokens are drawn from those that have this share; 0: from all.")]
+
+
 @app.command
 def generate(
     prompt: str,
@@ -50,12 +70,9 @@ def generate(
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     format: Format | None = None,
     plan: str = "auto",
-    model: str = "jasco-tiny",
-    steps: Annotated[int | None, Parameter(help="Steps of a flow sampler: more is slower and finer.")] = None,
-    temperature: Annotated[float | None, Parameter(help="Of drawn tokens: less is safer, more is bolder.")] = None,
-    top_k: Annotated[int | None, Parameter(help="Tokens are drawn from the k likeliest; 0: from all.")] = None,
-    top_p: Annotated[float | None, Parameter(help="Tokens are drawn from those that have this share; 0: from all.")] = None,
-    guidance: str | None = None,
+    model: str | None = None,
+    compare: str | None = None,
+    sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
     device: Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")] = "cpu",
 ) -> None:
     """Make music from a sentence.
@@ -77,19 +94,21 @@ def generate(
     plan
         auto: a score is composed from the words; none: the words alone; or a .mid file or .txt chord chart to play.
     model
-        A shipped model, a folder that training has written, or a Hub id (owner/name).
-    guidance
-        How hard the conditions are followed: a number, or one for each, such as text=3,score=2.
+        A shipped model, a folder that training has written, or a Hub id (owner/name); jasco-tiny by default.
+    compare
+        Several models with commas between: the same plan and seed of each, and a picture of all; --output is a folder.
     """
     from counterpoint import request
 
     started = perf_counter()
-    drawn = {"steps": steps, "guidance": _parse_guidance(guidance), "temperature": temperature, "top_k": top_k, "top_p": top_p}
-    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **drawn})
+    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **(sampling or {})})
+    if compare is not None:
+        _check_comparable(model, count)
+        return _compare(compare.split(","), asked, output, format, device)
     targets = [destination.audio_file(prompt, output, format, asked.seed + i, count) for i in range(asked.count)]
     from counterpoint import generation  # torch, only now that the request stands
 
-    loaded = generation.load(model, device)
+    loaded = generation.load(model or "jasco-tiny", device)
     written = 0
     with (
         interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
@@ -99,6 +118,31 @@ def generate(
             _report(take, take.save(target), perf_counter() - started)
             started = perf_counter()
             written += 1
+
+
+def _check_comparable(model: str | None, count: int) -> None:
+    if model is not None:
+        raise ValueError(f"--compare names all the models; put {model} there, and leave --model out.")
+    if count != 1:
+        raise ValueError(f"A comparison is one piece by each model, not {count}; leave --count out, or --compare.")
+
+
+def _compare(models: list[str], asked: "Request", output: str | None, format: Format | None, device: str) -> None:
+    models = [model.strip() for model in models]
+    names = destination.model_names(models)
+    destination.comparison_files(asked.text, output, format, asked.seed, names)
+    from counterpoint.comparison import compare
+
+    with interruptible(lambda: NOTHING), _progress("generating") as bar:
+        order = (asked.text, asked.seconds, asked.seed, asked.plan)
+        made = compare(models, *order, device=device, progress=bar, **asked.sampling())
+        targets = made.save(output, format)
+    for entry, target in zip(made.entries, targets[:-1], strict=True):
+        _report(entry.take, target, entry.elapsed)
+        _say(f"  sampling: {entry.sampled}")
+        for reason in entry.refused:
+            _say(f"  not taken: {reason}")
+    _say(f"{targets[-1]}: a picture of them")
 
 
 def _report(take: "Take", path: Path, elapsed: float) -> None:
@@ -293,18 +337,6 @@ def info(model: str = "jasco-tiny", /) -> None:
     from counterpoint.hub import anatomy
 
     _say(anatomy.describe(model))
-
-
-def _parse_guidance(text: str | None) -> float | dict[str, float] | None:
-    """A number, or "text=3,score=2" as a table.  Raises ValueError."""
-    if text is None:
-        return None
-    try:
-        if "=" not in text:
-            return float(text)
-        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
-    except ValueError:
-        raise ValueError(f"Guidance is a number or a table such as text=3,score=2, not {text!r}.") from None
 
 
 def _progress(title: str, long: bool = False) -> "contextlib.AbstractContextManager[Progress | None]":
