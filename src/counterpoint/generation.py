@@ -257,7 +257,7 @@ class Model:
             "summary": "none" if score is None else planning.summary(score),
             "note": "; ".join(note for note in notes if note),
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
-            "sampling": sampling.model_dump(),
+            "sampling": sampling.model_dump(mode="json"),
         }
         samples = round(seconds * self.codec.sample_rate)
         return _Job(asked.text, score, samples, seed, sampling, record, perf_counter() - started)
