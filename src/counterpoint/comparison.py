@@ -88,13 +88,13 @@ class Comparison:
         figure.suptitle(self._heading(), fontsize=11, parse_math=False)
         peak = max(entry.take.audio.abs().max().item() for entry in self.entries)
         highest = max(entry.take.sample_rate for entry in self.entries) / 2
-        for row, entry in zip(figure.subplots(rows, 2, squeeze=False), self.entries, strict=True):
-            wave, spectrum = row
+        grid = figure.subplots(rows, 2, squeeze=False)
+        for (wave, spectrum), entry in zip(grid, self.entries, strict=True):
             _draw_wave(wave, entry.take, peak)
             _draw_mel(spectrum, entry.take, highest)
             wave.set_title(entry.name, loc="left", fontsize=11, fontweight="bold", parse_math=False)
             spectrum.set_title(_caption(entry), loc="left", fontsize=9)
-        for axes in row:
+        for axes in grid[-1]:
             axes.set_xlabel("seconds")
         return figure
 

@@ -1,6 +1,5 @@
 """Where results go: names that say what they hold, checked before the work begins; nothing is overwritten unasked."""
 
-import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -41,12 +40,14 @@ def comparison_files(prompt: str, output: str | None, format: str | None, seed: 
     if output is not None and (folder.is_file() or (folder.suffix and not output.endswith(_SLASHES) and not folder.is_dir())):
         raise ValueError(f"A comparison is several files, and {output} is not a folder; let --output end in a slash.")
     stem, suffix = f"{slug(prompt)}-{seed}", f".{format or 'wav'}"
-    for number in itertools.count(1):
-        tail = "" if number == 1 else f"-{number}"
-        names = [*(f"{stem}-{model}{tail}{suffix}" for model in models), f"{stem}-comparison{tail}.png"]
-        targets = [folder / name for name in names]
-        if not any(target.exists() for target in targets):
-            break
+
+    def numbered(tail: str) -> list[Path]:
+        return [*(folder / f"{stem}-{model}{tail}{suffix}" for model in models), folder / f"{stem}-comparison{tail}.png"]
+
+    number, targets = 1, numbered("")
+    while any(target.exists() for target in targets):
+        number += 1
+        targets = numbered(f"-{number}")
     for target in targets:
         check_writable(target)
     return targets
