@@ -140,6 +140,7 @@ BAD = {
     "output under a file": (["-o", "precious/deep/"], "precious"),
     "what no model knows": (["--steps", "3", "--solver", "dopri5"], "None of the models can take steps"),
     "what the two do not know": (["--top-p", "0.5", "--compare", "{tiny},{tiny-fast}"], "None of the models can take top_p"),
+    "what is not told": (["--plan", "none", "--guidance", "score=3"], "'score', which is not told"),
     "too long": (["--seconds", "1000"], "600"),
 }  # fmt: skip
 
