@@ -25,6 +25,7 @@ from counterpoint import audio, cli, destination, generation, midi, planning, re
 from counterpoint.codecs.spectral import Spectral
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
+from counterpoint.request import Settings
 from counterpoint.systems.jasco import Jasco
 from counterpoint.types import Canvas
 
@@ -79,6 +80,86 @@ def test_steps_and_guidance_are_obeyed(model: Model) -> None:
     assert more.record["sampling"]["steps"] == 9 and free.record["sampling"]["guidance"] == {"text": 2, "score": 0.5}
     assert not torch.allclose(default.audio, more.audio) and not torch.allclose(default.audio, free.audio)
     assert torch.equal(default.audio, model.generate(PROMPT, seconds=1, steps=4, guidance=1.5).audio)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"solver": "midpoint"}, {"schedule": "sway"}, {"solver": "dopri5", "tolerance": 0.5},
+        {"guidance": "text=2,score=0.5"}, {"guidance_interval": "0.3:1"}, {"guidance_rescale": 0.7},
+    ],
+)  # fmt: skip
+def test_how_a_flow_is_followed_is_heard_and_told(model: Model, asked: Settings) -> None:
+    take = model.generate(PROMPT, seconds=1, **asked)
+    assert not torch.allclose(take.audio, model.generate(PROMPT, seconds=1).audio)
+    told = request.read({"text": PROMPT, **asked}).model_dump(mode="json", include=set(asked))
+    assert told.keys() == asked.keys() and told.items() <= take.record["sampling"].items()
+    assert model.stream(PROMPT, seconds=1, **asked).record["sampling"] == take.record["sampling"]
+
+
+def test_a_pair_is_an_interval_and_a_finer_tolerance_is_another_sound(model: Model) -> None:
+    pair, text = (model.generate(PROMPT, seconds=1, guidance_interval=ends).audio for ends in ((0.3, 1), "0.3:1"))
+    assert torch.equal(pair, text)
+    coarse, fine = (model.generate(PROMPT, seconds=1, solver="dopri5", tolerance=e).audio for e in (0.5, 1e-4))
+    assert not torch.equal(coarse, fine)
+
+
+def test_misspelt_settings_are_told_apart_from_right_ones(model: Model) -> None:
+    for call in (model.generate, model.stream):
+        with pytest.raises(
+            ValueError, match=r"There is no setting 'stepz' \(did you mean 'steps'\?\); known here: steps, solver"
+        ):
+            call(PROMPT, stepz=3)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="no setting 'count'"):
+        model.generate(PROMPT, count=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "told"),
+    [
+        ("tiny", {"tolerance": 0.1}, "tolerance is that of dopri5, but tiny takes the steps of euler; ask for steps."),
+        ("tiny", {"tolerance": 0.1, "solver": "rk4"}, "but tiny takes the steps of rk4"),
+        ("tiny", {"steps": 3, "solver": "dopri5"}, "steps does nothing with dopri5"),
+        ("tiny", {"schedule": "sway", "solver": "dopri5"}, "schedule does nothing with dopri5"),
+        ("tiny", {"guidance": 1, "guidance_rescale": 0.5}, "guidance of 1 leaves tiny unguided"),
+        (
+            "tiny",
+            {"guidance": {"melody": 2}},
+            "Guidance names 'melody', which this model is not told; it knows all, text, score.",
+        ),
+        ("tiny-ar", {"solver": "heun"}, "tiny-ar is not sampled by solver; it knows temperature, top_k, top_p, guidance."),
+        ("tiny-ar", {"guidance_interval": (0, 0.5)}, "tiny-ar is not sampled by guidance_interval"),
+        ("tiny-fast", {"solver": "heun"}, "is distilled and takes its own steps, not those of heun; ask for steps alone."),
+        ("tiny-fast", {"solver": "dopri5", "tolerance": 0.1}, "takes its own steps, not those of dopri5"),
+        ("tiny-fast", {"guidance_interval": (0, 0.5)}, "leaves tiny-fast unguided; ask for guidance, too."),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(
+    tiny_family: dict[str, Path], name: str, asked: Settings, told: str
+) -> None:
+    model = counterpoint.load(tiny_family[name])
+    for call in (model.generate, model.stream):
+        with pytest.raises(ValueError) as error:
+            call(PROMPT, seconds=1, **asked)
+        assert told in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_distilled_model_is_guided_anew_with_a_warning(
+    tiny_family: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = counterpoint.load(tiny_family["tiny-fast"])
+    plain = model.generate(PROMPT, seconds=1, steps=3, schedule="sway", solver="euler", guidance=1)
+    assert not caplog.messages and plain.record["note"] == ""
+    asked = request.read({"text": PROMPT, "seconds": 1, "guidance": 2, "count": 2})
+    (guided, _) = model.takes(asked)
+    said = (
+        "tiny-fast is distilled, and guidance 3 is part of its every step; "
+        "guidance 2, as asked for, is applied on top of it and costs a second evaluation a step"
+    )
+    assert caplog.messages == [f"{said}."], "once, not for each piece"
+    assert guided.record["note"] == said and not torch.allclose(guided.audio, plain.audio)
+    take = model.generate(PROMPT, seconds=1, guidance="text=2,score=4")
+    assert "costs 3 evaluations a step instead of one" in take.record["note"]
 
 
 def test_loudness_and_peak(model: Model) -> None:
