@@ -585,3 +585,6 @@ def test_what_cannot_be_distilled_is_told_before_anything_is_written(recipe, tok
         assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="did you mean 'target'"):
         run_recipe(distilled_recipe, ["objective.targt=fd"], tmp_path / "out", device="cpu")
+    alone = ["system.distilled={all = 1.0}", "system.backbone.spans=true"]
+    with pytest.raises(ValueError, match="learnt from a teacher; name it in a recipe with start"):
+        run_recipe(recipe, alone, tmp_path / "out", device="cpu")

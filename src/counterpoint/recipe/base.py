@@ -61,6 +61,12 @@ class Recipe(Config):
     samples: int = Field(default=2, ge=0)
     """Pieces rendered from held-out plans each time that the run is listened to."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if isinstance(self.system, JascoConfig) and self.system.distilled is not None:
+            raise ValueError("average velocities are learnt from a teacher; name it in a recipe with start, without a system.")
+        return self
+
 
 class CropsConfig(Config):
     """Encoded clips (`counterpoint encode`), in random crops."""
