@@ -101,7 +101,7 @@ def test_nothing_appears_where_something_cannot_be_written(
 
 
 def test_signs_of_every_kind_are_drawn(made: Comparison, tmp_path: Path) -> None:
-    odd = Comparison(made.asked.model_copy(update={"text": "$x^ waltz 円舞曲 \\frac"}), made.entries[:2])
+    odd = Comparison(made.asked.model_copy(update={"text": "$x^$ waltz 円舞曲 $\\frac$"}), made.entries[:2])
     assert odd.save(tmp_path)[-1].stat().st_size > 10_000
 
 
