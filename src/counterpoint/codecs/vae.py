@@ -45,10 +45,6 @@ class VaeConfig(Config):
             raise ValueError(f"strides {self.strides} must be at least 1; name one for each stage.")
         if len(self.widths) != len(self.strides) or min(self.widths) < 1:
             raise ValueError(f"widths {self.widths} must be one for each of strides {self.strides}, and at least 1.")
-        if self.sample_rate % math.prod(self.strides):
-            raise ValueError(
-                f"a second of {self.sample_rate} samples is no whole number of frames of {math.prod(self.strides)}."
-            )
         return self
 
     @staticmethod
@@ -89,9 +85,7 @@ class Vae(Codec):
         """The means of the frames' Gaussians."""
         return (self.posterior(audio, chunk_frames)[0] - self.mean) / self.std
 
-    def sample(
-        self, audio: Float[Tensor, "b c n"], seeds: Sequence[int], chunk_frames: int = 500
-    ) -> Float[Tensor, "b t d"]:
+    def sample(self, audio: Float[Tensor, "b c n"], seeds: Sequence[int], chunk_frames: int = 500) -> Float[Tensor, "b t d"]:
         """Draws from the frames' Gaussians, each item's by its own seed."""
         mean, deviation = self.posterior(audio, chunk_frames)
         noise = rng.randn(mean.shape[1:], rng.generators(seeds)).to(mean)

@@ -9,6 +9,7 @@ from rich.console import Console
 from counterpoint import config as settings
 from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.spectral import Spectral
+from counterpoint.codecs.vae import Vae
 from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
 from counterpoint.recipe.base import CodecRecipe, Recipe
@@ -60,7 +61,7 @@ def begin(recipe: Recipe | CodecRecipe, out: Path, system: Trainable, clips: int
         console.print(f"{recipe.name}: {parameters / 1e6:.2f} million parameters learn from {clips} clips, in {out}.")
 
 
-def export_codec(codec: Spectral | Encodec, folder: Path) -> None:
+def export_codec(codec: Spectral | Encodec | Vae, folder: Path) -> None:
     """Write a codec as a checkpoint."""
     with writing(folder):
         checkpoint.save(folder, codec, checkpoint.codec_manifest(codec.config, codec))
