@@ -1,5 +1,5 @@
-"""The VAE of Stable Audio (Evans et al. 2024), trained as a GAN; by default with the settings that the paper "Auto-Regressive vs
-Flow-Matching" has for 50 frames a second (appendix E.3).
+"""The VAE of Stable Audio (Evans et al. 2024), which is trained as a GAN; by default with the settings that the paper
+"Auto-Regressive vs Flow-Matching" has for 50 frames a second (appendix E.3).
 
 A frame is a Gaussian of which `encode` takes the mean and `sample` draws; it has no tokens.  Continuous frames are shifted and
 scaled by two numbers (the paper's appendix E.2), which are 0 and 1 until someone measures them.

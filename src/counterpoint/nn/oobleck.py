@@ -1,5 +1,5 @@
-"""Oobleck: the convolutional encoder and decoder of Stable Audio's VAE (Evans et al. 2024, "Fast Timing-Conditioned Latent Audio
-Diffusion", section 3.1), channels first; and the Gaussian between them.
+"""Oobleck: the convolutional encoder and decoder of Stable Audio's VAE (Evans et al. 2024, "Fast Timing-Conditioned Latent
+Audio Diffusion"), channels first; and the Gaussian between them.
 
 Layers hear a bounded stretch of the signal and nothing else, so that both halves can work piece by piece among neighbours.
 """
@@ -50,7 +50,7 @@ def _residual(width: int) -> list[nn.Module]:
 
 
 def _overhang(stride: int) -> int:
-    """Positions that a strided layer, whose kernel is two strides long, is padded by at either end: half a stride, rounded up."""
+    """Padding at either end of a strided layer, whose kernel is two strides long: half a stride, rounded up."""
     return -(-stride // 2)
 
 
@@ -70,6 +70,13 @@ class Encoder(nn.Module):
 
     def forward(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b e t"]:
         return self.layers(F.pad(audio, (0, -audio.shape[-1] % self.hop)))
+
+    @torch.no_grad()
+    def begin_with(self, deviation: float) -> None:
+        """Have the Gaussians' deviations, see `gaussian`, begin near this one."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Conv1d) and last.bias is not None
+        last.bias.chunk(2)[1].fill_(math.log(math.expm1(deviation - 1e-4)))
 
 
 class Decoder(nn.Module):

@@ -40,10 +40,10 @@ def a_weighting_filter(sample_rate: int, taps: int = _TAPS) -> Float[Tensor, "k"
 
 
 class StftDistance(nn.Module):
-    """Spectral convergence plus mean absolute difference of logarithmic magnitudes, a mean over window sizes (hops of a quarter).
+    """Spectral convergence plus mean absolute difference of logarithmic magnitudes, a mean over window sizes.
 
-    Of two channels, half the sum of what is heard in either and in their sum and difference, each a mean of the two, is twice
-    what one channel would have: that is how the reference weighs them.
+    Hops are a quarter of a window, magnitudes those of an unscaled Hann window, floored at 1e-4.  Of stereo, the mean distance
+    of the two channels is added to that of their sum and difference.
     """
 
     taps: Tensor
@@ -51,8 +51,8 @@ class StftDistance(nn.Module):
     def __init__(
         self, sample_rate: int, sizes: Sequence[int] = (2048, 1024, 512, 256, 128, 64, 32), legacy: bool = False
     ) -> None:
-        """`legacy` divides the convergence by the norm of what was made, not of what is real, as Stable Audio was trained: it
-        rewards loudness."""
+        """`legacy` divides the convergence by the norm of what was made, not of what is real: it rewards loudness, and is what
+        Stable Audio was trained with."""
         super().__init__()
         self.sizes = tuple(sizes)
         self.legacy = legacy
@@ -62,10 +62,9 @@ class StftDistance(nn.Module):
 
     def forward(self, made: Float[Tensor, "b c n"], real: Float[Tensor, "b c n"]) -> Float[Tensor, ""]:
         ours, theirs = self._weighted(made), self._weighted(real)
-        distances = torch.stack(
-            [self._distance(self.magnitude(ours, size), self.magnitude(theirs, size)) for size in self.sizes]
-        )
-        return distances.mean() * (2 if made.shape[1] == 2 else 1)
+        pairs = [(self.magnitude(ours, size), self.magnitude(theirs, size)) for size in self.sizes]
+        distance = torch.stack([self._distance(*pair) for pair in pairs]).mean()
+        return 2 * distance if made.shape[1] == 2 else distance  # four signals share the mean, and two means are meant
 
     def _weighted(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "e n"]:
         """Every signal that is compared, as the ear weighs it: the channels, and of two their sum and their difference."""

@@ -1,16 +1,16 @@
 """Trains EnCodec (Defossez et al. 2022) or a VAE (Evans et al. 2024) against a discriminator: reconstruction, adversary and
 bottleneck, in one step.
 
-Two players go through the one training loop: the codec and its opponent, each with a loss that moves it alone.  The codecs differ
-in their bottlenecks, codebooks or Gaussians, and in how losses are weighed: EnCodec's get shares of the gradient that reaches the
-audio, the VAE's are summed.
+Two players go through the one training loop: the codec and its opponent, each with a loss that moves it alone.  The codecs
+differ in their bottlenecks, codebooks or Gaussians, and in how losses are weighed: EnCodec's get shares of the gradient that
+reaches the audio, the VAE's are summed.
 
 Where this differs from the references: both players look at the same sound and move at once (there the opponent moves first, or
 they take turns), so that one look of the opponent serves both; all that is fed back is a mean over items, so that processes
 change nothing (in EnCodec's a sum over the items of one GPU, hence the small weight of the commitment here); codebooks start at
-12 rounds of k-means (50), dead codes are revived (there they are meant to be) under a twentieth of an even share of use, nothing
-is Laplace-smoothed; the average of the weights leaves out buffers.  Codebooks, balance and statistics move at every backward pass,
-so also within a step that accumulates.
+12 rounds of k-means (50), dead codes are revived (there they are meant to be) under a twentieth of an even share of use,
+nothing is Laplace-smoothed; the average of the weights leaves out buffers.  Codebooks, balance and statistics move at every
+backward pass, so also within a step that accumulates.
 """
 
 from collections.abc import Mapping
@@ -119,6 +119,9 @@ class VaeganConfig(GanConfig):
     stft: float = Field(default=1.0, ge=0)
     divergence: float = Field(default=1e-3, ge=0)
     """Of the frames' Gaussians from the standard normal: a sum over channels, without the factor 1/2."""
+    deviation: float | None = Field(default=None, gt=1e-4)
+    """That the Gaussians begin with; by default what the layers' initial weights lead to, about 0.7, through which a decoder that
+    has learnt little hears nothing and learns to listen to nothing."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,9 @@ class CodecganTraining(Trainable):
         self.averages = CodebookAverages(codec.quantizer, config.decay) if isinstance(codec, Encodec) else None
         self.balancer = Balancer(config.weights()) if isinstance(codec, Encodec) else None
         self.distances = config.distances(codec.sample_rate)
+        if isinstance(config, VaeganConfig) and config.deviation is not None:
+            assert isinstance(codec, Vae)
+            codec.encoder.begin_with(config.deviation)
         self.register_buffer("batches", torch.zeros(()))  # learnt from, up to now
 
     def players(self) -> dict[str, list[nn.Parameter]]:
@@ -175,10 +181,8 @@ class CodecganTraining(Trainable):
     def _checked(self, batch: Batch) -> Float[Tensor, "b c n"]:
         if batch.audio is None:
             raise ValueError("A codec learns from audio, and this batch has none; give a folder of clips, not cached frames.")
-        sizes = [
-            size for part in self.distances.values() if isinstance(part, MelDistance | StftDistance) for size in part.sizes
-        ]
-        longest = max(*self.config.windows, *sizes)
+        spectra = [part for part in self.distances.values() if isinstance(part, MelDistance | StftDistance)]
+        longest = max([*self.config.windows, *(size for part in spectra for size in part.sizes)])
         if batch.audio.shape[-1] < longest:
             raise ValueError(
                 f"Crops of {batch.audio.shape[-1]} samples are shorter than the longest window of {longest}; "
