@@ -120,8 +120,8 @@ class VaeganConfig(GanConfig):
     divergence: float = Field(default=1e-3, ge=0)
     """Of the frames' Gaussians from the standard normal: a sum over channels, without the factor 1/2."""
     deviation: float | None = Field(default=None, gt=1e-4)
-    """That the Gaussians begin with; by default what the layers' initial weights lead to, about 0.7, through which a decoder that
-    has learnt little hears nothing and learns to listen to nothing."""
+    """That the Gaussians begin with; by default what the layers' initial weights lead to, about 0.7, through which a decoder
+    that has learnt little hears next to nothing."""
 
 
 @dataclass(frozen=True)
