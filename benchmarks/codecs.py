@@ -1,6 +1,6 @@
 """Codecs side by side on the same held-out clips, through continuous frames and, where there are any, through all tokens.
 
-    python benchmarks/codecs.py spectral-tiny runs/encodec-tiny runs/vae-tiny --corpus runs/corpus --clips 30 [--audio runs/heard]
+    python benchmarks/codecs.py spectral-tiny runs/encodec-tiny runs/vae-tiny --corpus runs/corpus --clips 30 [--audio heard]
 
 What is lost, and how fast.  Tokens have a bitrate; continuous frames have a size, numbers a second.  Speeds are by processor
 time, so that other work on the machine does not count.  Perplexities are by the clips' tokens: their number bounds them.
@@ -36,9 +36,7 @@ def main() -> None:
     parser.add_argument("--audio", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(
-        "| codec | through | log-mel (dB) | multi-resolution STFT | log-MSD (1024; 512 to 2048) | SI-SNR (dB) | encode | decode |"
-    )
+    print("| codec | through | log-mel (dB) | multi-res. STFT | log-MSD (1024; 512 to 2048) | SI-SNR (dB) | encode | decode |")
     print("|---|---|---|---|---|---|---|---|")
     used = {}
     for name in options.codecs:
