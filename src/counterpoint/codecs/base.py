@@ -60,11 +60,11 @@ class Codec(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def to_tokens(self, frames: Float[Tensor, "b t d"], levels: int | None = None) -> Int[Tensor, "b k t"]:
-        """Frames as tokens of the first `levels` codebooks (all, by default)."""
+        """Frames as tokens of the first `levels` codebooks (all, by default).  ValueError where the codec has none."""
 
     @abc.abstractmethod
     def from_tokens(self, tokens: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
-        """Frames from the tokens of any number of leading codebooks."""
+        """Frames from the tokens of any number of leading codebooks.  ValueError where the codec has none."""
 
     def as_frames(self, made: Tensor, view: View) -> Float[Tensor, "b t d"]:
         """Frames of what a system has made, in whichever view."""

@@ -24,10 +24,11 @@ from counterpoint import config as settings
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.codecs.vae import VaeConfig
 from counterpoint.conditioners.text import TOKENIZERS, T5Config
 from counterpoint.config import Config
 from counterpoint.files import renamed
-from counterpoint.hub import encodec_layout, musicgen_layout, storage
+from counterpoint.hub import encodec_layout, musicgen_layout, oobleck_layout, storage
 from counterpoint.hub.storage import Bits
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
@@ -38,8 +39,8 @@ SystemConfig = JascoConfig | MusicgenConfig
 SYSTEMS: dict[str, type[SystemConfig]] = {"jasco": JascoConfig, "musicgen": MusicgenConfig}
 """Every kind of system that a checkpoint can hold, with the config that builds it."""
 
-CodecConfig = SpectralConfig | EncodecConfig
-CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": EncodecConfig}
+CodecConfig = SpectralConfig | EncodecConfig | VaeConfig
+CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": EncodecConfig, "vae": VaeConfig}
 """Every kind of codec that a checkpoint can hold, with the config that builds it."""
 
 Rename = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -173,7 +174,16 @@ def locate(source: str | Path, download: bool = True) -> Path:
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = [CONFIG, WEIGHTS, CARD, f"codec/{CONFIG}", f"codec/{WEIGHTS}", "tokenizer_config.json", *TOKENIZERS]
+    patterns = [
+        CONFIG,
+        WEIGHTS,
+        oobleck_layout.WEIGHTS,
+        CARD,
+        f"codec/{CONFIG}",
+        f"codec/{WEIGHTS}",
+        "tokenizer_config.json",
+        *TOKENIZERS,
+    ]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # the Hub client raises many kinds: offline, no such repository, no permission, ...
@@ -244,13 +254,17 @@ def _load_theirs(folder: Path, content: Mapping[str, Any]) -> Checkpoint:
 
 def load_codec(source: str | Path, download: bool = True) -> Codec:
     """A codec alone, in evaluation mode on the CPU; `source` as for `locate`.  A system's folder gives that system's codec,
-    and a folder that transformers wrote an EnCodec.
+    a folder that transformers wrote an EnCodec, and one that diffusers wrote a VAE.
     """
     folder = locate(source, download)
     if (content := encodec_layout.written_by_transformers(folder / CONFIG)) is not None:
         theirs = encodec_layout.settings(content).build()
         _fill(theirs, folder, rename=encodec_layout.rename)
         return theirs
+    if (content := oobleck_layout.written_by_diffusers(folder / CONFIG)) is not None:
+        vae = oobleck_layout.settings(content).build()
+        _fill(vae, folder, rename=oobleck_layout.rename, file=oobleck_layout.WEIGHTS)
+        return vae
     manifest = read_manifest(folder)
     if manifest.kind in SYSTEMS and manifest.codec is not None:
         return _codec_of(folder, manifest.codec)
@@ -281,14 +295,14 @@ def _spec(content: dict[str, Any], folder: Path) -> Spec:
         raise ValueError(f"{folder / CONFIG}: spec must hold rate, dim, levels and bins, not {json.dumps(content)}.") from error
 
 
-def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | None = None) -> str:
+def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | None = None, file: str = WEIGHTS) -> str:
     """Put the folder's weights, as 32-bit floats, into a module just built, set it to evaluation, and give their SHA-256.
 
     `digest` is what that has to be, where it is known; `rename` turns another library's tensors into ours.
     """
-    path = folder / WEIGHTS
+    path = folder / file
     if not path.is_file():
-        raise ValueError(f"{folder} has no {WEIGHTS}; the checkpoint is incomplete, so fetch or save it again.")
+        raise ValueError(f"{folder} has no {file}; the checkpoint is incomplete, so fetch or save it again.")
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if digest and found != digest:

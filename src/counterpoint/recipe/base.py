@@ -21,11 +21,12 @@ from pydantic import Field, model_validator
 from counterpoint import config as settings
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.codecs.vae import VaeConfig
 from counterpoint.config import Config
 from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.optim import OptimConfig
 from counterpoint.recipe.layers import read_layers
-from counterpoint.systems.codecgan import CodecganConfig
+from counterpoint.systems.codecgan import CodecganConfig, VaeganConfig
 from counterpoint.systems.jasco import JascoConfig, Sampling
 from counterpoint.systems.meanflow import MeanflowConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig
@@ -104,7 +105,7 @@ class ClipsConfig(Config):
     """Length of those crops."""
 
 
-_OBJECTIVES = {"spectral": "spectral", "encodec": "codecgan"}
+_OBJECTIVES = {"spectral": "spectral", "encodec": "codecgan", "vae": "vaegan"}
 """Which kind of objective trains which kind of codec."""
 
 
@@ -114,8 +115,8 @@ class CodecRecipe(Config):
     format: Literal[1] = settings.FORMAT
     name: str
     """What the run is called when it is announced."""
-    codec: Annotated[SpectralConfig | EncodecConfig, Field(discriminator="kind")]
-    objective: Annotated[SpectralObjectiveConfig | CodecganConfig, Field(discriminator="kind")]
+    codec: Annotated[SpectralConfig | EncodecConfig | VaeConfig, Field(discriminator="kind")]
+    objective: Annotated[SpectralObjectiveConfig | CodecganConfig | VaeganConfig, Field(discriminator="kind")]
     """Its kind follows from the codec's and need not be told."""
     data: ClipsConfig
     optim: OptimConfig = OptimConfig()
@@ -138,8 +139,10 @@ class CodecRecipe(Config):
         if self.objective.kind != _OBJECTIVES[self.codec.kind]:
             raise ValueError(f"the objective {self.objective.kind!r} does not train a codec {self.codec.kind!r}; leave it out.")
         idle = sorted({"fit_clips", "fit_seconds"} & self.data.model_fields_set)
-        if idle and self.codec.kind == "encodec":
-            raise ValueError(f"EnCodec has no closed form to fit, so data.{idle[0]} would be ignored; leave it out.")
+        if idle and self.codec.kind != "spectral":
+            raise ValueError(
+                f"a codec {self.codec.kind!r} has no closed form to fit, so data.{idle[0]} would be ignored; leave it out."
+            )
         return self
 
 
