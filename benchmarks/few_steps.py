@@ -19,7 +19,8 @@ frames; that of log-mel frames, decoded; both with bootstrap intervals, and thei
 paired resamples.  Because that distance is blind to order in time, also: `log_mel`, the mean difference in dB (with a plan);
 `dispersion`, how much bands move (dB); `flux`, how much they change from one spectrum to the next (dB; too high: flicker).
 Rows `real`, `codec` and `tokens` are the renderings themselves, encoded and decoded, and quantised and decoded.
-Evaluations are counted at the network: an item that is told two variants of guidance costs two.
+Evaluations are counted at the network: an item that is told two variants of guidance costs two.  Seconds are of processor time,
+so that other work on the machine does not count.
 """
 
 import argparse
@@ -218,23 +219,22 @@ class Maker:
                 frames, cost = self._batch(cell, ids)
                 save(target, frames.astype(np.float16))
                 write_json(target.with_suffix(".json"), cost)
-                print(
-                    f"{cell.name} {ids[-1] + 1}/{n}: {cost['evaluations']:g} evaluations, {cost['seconds']:.2f} s", flush=True
-                )
+                told = f"{cost['evaluations']:g} evaluations, {cost['cpu_seconds']:.2f} s a clip"
+                print(f"{cell.name} {ids[-1] + 1}/{n}: {told}", flush=True)
         if not any(folder.glob("[0-9]*.json")):  # made by others: what it costs is counted on one clip
-            write_json(folder / "00000.json", {**self._batch(cell, [0])[1], "seconds": None})
+            write_json(folder / "00000.json", {**self._batch(cell, [0])[1], "cpu_seconds": None})
 
     @torch.inference_mode()
     def _batch(self, cell: Cell, ids: list[int]) -> tuple[Clips, dict[str, float]]:
-        """The frames "b t d", and evaluations and seconds a clip."""
+        """The frames "b t d", and evaluations and seconds of processor time a clip."""
         system = self.model.system
         canvas = Canvas.blank(len(ids), FRAMES, system.spec, system.view)
-        self.count.rows, started = 0, time.perf_counter()
+        self.count.rows, started = 0, time.process_time()
         with torch.autocast("cpu", torch.bfloat16):
             made = system.generate(canvas, self.held.values(ids, cell.conditions), ids, sampling(cell, system))
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         frames = self.model.codec.as_frames(made, system.view).float().numpy()
-        return frames, {"evaluations": self.count.rows / len(ids), "seconds": seconds / len(ids)}
+        return frames, {"evaluations": self.count.rows / len(ids), "cpu_seconds": seconds / len(ids)}
 
     def _sign(self, folder: Path, cell: Cell) -> None:
         """Note what made the clips.  Raises ValueError where they were made by other weights."""
@@ -341,7 +341,7 @@ class Judge:
         folder = self.folder / cell.name
         note = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
         notes = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("[0-9]*.json"))]
-        seconds = [note["seconds"] for note in notes if note["seconds"] is not None]
+        seconds = [note["cpu_seconds"] for note in notes if note.get("cpu_seconds") is not None]
         return {
             "evaluations": float(np.mean([note["evaluations"] for note in notes])) if notes else None,
             "seconds": float(np.median(seconds)) if seconds else None,

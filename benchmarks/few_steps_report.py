@@ -150,8 +150,8 @@ model's are of one step each, not of a whole clip. `frames` and `log-mel` are Fr
 same compositions, per channel or band, with 95 % bootstrap intervals over clips; only rows of one table compare.
 `x 200 steps` is the ratio to `{MODEL} uniform:euler:200:g{GUIDANCE}` on paired resamples, and `within` the margin under which
 the upper bounds of both ratios stay. `dB` is the mean difference of the log-mel spectra to the real rendering; `dispersion`
-and `flux` should be those of `real`: a Frechet distance does not hear flicker. Seconds are told with other work on the
-machine."""
+and `flux` should be those of `real`: a Frechet distance does not hear flicker. Seconds are of processor time, in
+batches of 32."""
 
 
 # The figure -----------------------------------------------------------------------------------------------------------
