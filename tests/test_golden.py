@@ -15,7 +15,7 @@ from counterpoint.codecs.spectral import Spectral, SpectralConfig
 from counterpoint.nn.griffin_lim import griffin_lim
 from counterpoint.nn.spectral import stft
 from counterpoint.nn.transformer import TransformerConfig
-from counterpoint.paradigms.solvers import SOLVERS, uniform_times
+from counterpoint.paradigms.solvers import SOLVERS, uniform
 from counterpoint.systems.jasco import Jasco, JascoConfig
 from counterpoint.types import Batch, Canvas, Cond, Spec
 
@@ -89,8 +89,8 @@ def numbers() -> dict[str, Tensor]:
         found[f"transformer/{time}"] = network(waves(2, 6, 16), cond, torch.tensor([0.2, 0.9]))
     for name, solver in SOLVERS.items():
         found[f"solver/{name}"] = solver(
-            lambda x, now: torch.sin(3 * x) - x * now[:, None, None], waves(1, 3, 4), uniform_times(5)
-        )
+            lambda x, now: torch.sin(3 * x) - x * now[:, None, None], waves(1, 3, 4), uniform(5), None
+        ).x
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
 

@@ -38,6 +38,8 @@ class TransformerConfig(Config):
     skips: bool = False
     local: int = Field(default=0, ge=0)
     """Taps of a depthwise convolution before each attention; 0 for none."""
+    spans: bool = False
+    """Whether it is also told a span of flow time that lies ahead, for average velocities (paradigms/distill.py)."""
 
     @model_validator(mode="after")
     def _fits(self) -> "TransformerConfig":
@@ -49,6 +51,8 @@ class TransformerConfig(Config):
             raise ValueError(f"feedforward {self.feedforward:g} leaves nothing of width {self.width}; raise it.")
         if self.skips and self.depth < 2:
             raise ValueError("skips join two halves, and depth is 1; set depth to 2 or more, or skips to false.")
+        if self.spans and self.time == "none":
+            raise ValueError('spans are of flow time, and time is "none"; set spans to false, or time to "adaln" or "context".')
         if self.time == "context" and not self.context:
             raise ValueError('time is "context", but context is false; set time to "adaln" or "none", or context to true.')
         return self
@@ -88,11 +92,14 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.skips = nn.ModuleList(nn.Linear(2 * config.width, config.width) for _ in range(half if config.skips else 0))
         self.time = None if config.time == "none" else TimeEmbedding(config.width)
+        self.ahead = TimeEmbedding(config.width) if config.spans else None
         self.modulation = nn.Linear(config.width, 6 * config.width) if config.time == "adaln" else None
         self.norm = nn.LayerNorm(config.width)
         self.apply(_init_linear)
         if self.modulation is not None:
             nn.init.zeros_(self.modulation.weight)
+        if self.ahead is not None:  # silent until trained: so it begins as the network of the velocities themselves
+            nn.init.zeros_(self.ahead.second.weight)
 
     def forward(
         self,
@@ -101,12 +108,14 @@ class Transformer(nn.Module):
         time: Float[Tensor, " b"] | None = None,
         mask: Bool[Tensor, "b t"] | None = None,
         memory: Memory | None = None,
+        ahead: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t h"]:
-        """`time` is flow time in [0, 1]; `mask` marks real frames, which never look at the others.
+        """`time` is flow time in [0, 1], `ahead` the span of it that lies ahead; `mask` marks real frames, which never look at
+        the others.
 
         With `memory`, `x` holds the positions that follow those of the calls before, and `cond.context` is that of the first.
         """
-        told = self._told(cond, time)
+        told = self._told(cond, time, ahead)
         context, context_mask = self._context(cond, told)
         modulation = None if self.modulation is None or told is None else self.modulation(F.silu(told))
         before = 0 if memory is None else memory.length
@@ -138,13 +147,17 @@ class Transformer(nn.Module):
 
         return Memory([block() for _ in self.blocks])
 
-    def _told(self, cond: Cond, time: Tensor | None) -> Float[Tensor, "b h"] | None:
-        """Flow time and the condition vector as one vector."""
+    def _told(self, cond: Cond, time: Tensor | None, ahead: Tensor | None) -> Float[Tensor, "b h"] | None:
+        """Flow time, the span ahead and the condition vector as one vector."""
+        if (ahead is None) != (self.ahead is None):
+            raise ValueError("This backbone is built with spans, and none is given." if ahead is None else "It takes no spans.")
         if (time is None) != (self.time is None):
             raise ValueError("This backbone is built with time, and none is given." if time is None else "It takes no time.")
         if time is None or self.time is None:
             return cond.vector
         embedded = self.time(time)
+        if ahead is not None and self.ahead is not None:
+            embedded = embedded + self.ahead(ahead)
         return embedded if cond.vector is None else embedded + cond.vector
 
     def _context(self, cond: Cond, told: Tensor | None) -> tuple[Tensor | None, Tensor | None]:

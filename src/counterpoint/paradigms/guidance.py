@@ -7,6 +7,7 @@ multi-source guidance (section 3.4), {"text": 2, "score": 4} what a musician tur
 
 from collections.abc import Mapping, Sequence
 
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from counterpoint.types import Values
@@ -47,9 +48,30 @@ def keep(values: Values, name: str) -> Values:
     return {key: column if key in heard else [None] * len(column) for key, column in values.items()}
 
 
-def combine(outputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """The weighted sum of the variants' outputs."""
+def guided(outputs: Sequence[Tensor], weights: Sequence[float], rescale: float = 0.0) -> Tensor:
+    """The weighted sum of the variants' outputs, velocities or logits, "b ..." each, in the order of `variants`.
+
+    Guidance also widens what it guides; `rescale` gives that part of the sum back the deviation, item by item, of what the
+    told variants say by themselves (Lin et al. 2023, eq. 14 to 16).
+    """
+    total = _sum(outputs, weights)
+    if rescale == 0 or len(outputs) == 1:
+        return total
+    told = [(output, weight) for output, weight in zip(outputs, weights, strict=True) if weight > 0]
+    share = sum(weight for _, weight in told)
+    plain = _sum([output for output, _ in told], [weight / share for _, weight in told])
+    dims = tuple(range(1, total.ndim))
+    narrower = total * (plain.std(dims, keepdim=True) / total.std(dims, keepdim=True).clamp_min(1e-8))
+    return rescale * narrower + (1 - rescale) * total
+
+
+def _sum(outputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     total = outputs[0] * weights[0]
     for output, weight in zip(outputs[1:], weights[1:], strict=True):
         total = total + output * weight
     return total
+
+
+def acts(time: Float[Tensor, " b"], interval: tuple[float, float]) -> Bool[Tensor, " b"]:
+    """Where guidance acts: at flow times within the interval, ends included (Kynkaanniemi et al. 2024, eq. 5)."""
+    return (time >= interval[0]) & (time <= interval[1])

@@ -7,11 +7,12 @@
     optim = { lr = 1e-3 }
     train = { steps = 20000, precision = "bf16" }
 
-Where `codec` is a table, the codec itself is trained, on clips of audio.
+Where `codec` is a table, the codec itself is trained, on clips of audio; where `start` names a flow model, a copy of it
+learns to make music in fewer steps.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -24,7 +25,8 @@ from counterpoint.config import Config
 from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.optim import OptimConfig
 from counterpoint.systems.codecgan import CodecganConfig
-from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.jasco import JascoConfig, Sampling
+from counterpoint.systems.meanflow import MeanflowConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig
 from counterpoint.training import TrainConfig
 
@@ -50,6 +52,31 @@ class Recipe(Config):
     """A shipped codec, a checkpoint's folder or a Hub id: the one that the data was encoded with."""
     system: SystemConfig = Field(default=JascoConfig(), discriminator="kind")
     data: LatentsConfig
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    samples: int = Field(default=2, ge=0)
+    """Pieces rendered from held-out plans each time that the run is listened to."""
+
+
+class CropsConfig(Config):
+    """Encoded clips (`counterpoint encode`), in random crops."""
+
+    folder: Path
+    crop_seconds: float = Field(default=10.0, gt=0)
+
+
+class DistillRecipe(Config):
+    """A flow model's distillation from beginning to end."""
+
+    format: Literal[1] = settings.FORMAT
+    name: str
+    """What the run is called when it is announced."""
+    start: str
+    """The flow model that teaches, and as which the student begins: a shipped name, a checkpoint's folder or a Hub id."""
+    objective: MeanflowConfig = MeanflowConfig()
+    sampling: Sampling = Sampling(steps=8, guidance={"all": 1.0})
+    """The student's own: few steps, and no guidance beside that which it has learnt."""
+    data: CropsConfig
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     samples: int = Field(default=2, ge=0)
@@ -106,10 +133,19 @@ class CodecRecipe(Config):
         return self
 
 
-def read(path: Path, changes: Sequence[str]) -> Recipe | CodecRecipe:
+AnyRecipe = Recipe | CodecRecipe | DistillRecipe
+
+
+def _kind(content: Mapping[str, Any]) -> type[AnyRecipe]:
+    if isinstance(content.get("codec"), dict):
+        return CodecRecipe
+    return DistillRecipe if "start" in content else Recipe
+
+
+def read(path: Path, changes: Sequence[str]) -> AnyRecipe:
     """The recipe at `path`, changed.  Raises ValueError."""
     content = settings.override(settings.read(path), changes)
-    kind = CodecRecipe if isinstance(content.get("codec"), dict) else Recipe
+    kind = _kind(content)
     _refuse_short_names(kind, changes)
     try:
         return settings.parse(kind, content, str(path))
@@ -118,7 +154,7 @@ def read(path: Path, changes: Sequence[str]) -> Recipe | CodecRecipe:
         raise ValueError(f"{str(error).rstrip('.') if hint else error}{hint}") from error
 
 
-def _refuse_short_names(kind: type[Recipe | CodecRecipe], changes: Sequence[str]) -> None:
+def _refuse_short_names(kind: type[AnyRecipe], changes: Sequence[str]) -> None:
     """Raises ValueError where a change names no setting, but the end of a setting's full name, or nearly a full name."""
     known = list(dict.fromkeys(_full_names(kind)))
     for name in (change.partition("=")[0].strip() for change in changes):

@@ -11,7 +11,7 @@ from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.spectral import Spectral
 from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
-from counterpoint.recipe.base import CodecRecipe, Recipe
+from counterpoint.recipe.base import AnyRecipe, CodecRecipe, DistillRecipe
 from counterpoint.systems.base import Trainable
 
 _MAY_CHANGE = {
@@ -21,14 +21,20 @@ _MAY_CHANGE = {
 """Settings that a run may go on with another value of: they decide how long it trains and what is told of it."""
 
 
-def refuse_another_kind(recipe: Recipe | CodecRecipe, out: Path) -> None:
+def _kind(recipe: AnyRecipe) -> str:
+    if isinstance(recipe, DistillRecipe):
+        return "jasco"
+    return recipe.codec.kind if isinstance(recipe, CodecRecipe) else recipe.system.kind
+
+
+def refuse_another_kind(recipe: AnyRecipe, out: Path) -> None:
     """Raises ValueError where `out` holds another kind of model."""
-    kind = recipe.codec.kind if isinstance(recipe, CodecRecipe) else recipe.system.kind
+    kind = _kind(recipe)
     if (out / checkpoint.CONFIG).is_file() and (found := checkpoint.read_manifest(out).kind) != kind:
         raise ValueError(f"{out} holds a {found!r}, and this recipe trains a {kind!r}; train into another folder.")
 
 
-def refuse_another_recipe(recipe: Recipe | CodecRecipe, out: Path) -> None:
+def refuse_another_recipe(recipe: AnyRecipe, out: Path) -> None:
     """Raises ValueError where the run in `out` was begun with other settings: going on with those would ignore these."""
     kept = out / "train" / "recipe.json"
     if not (out / "train" / "state.pt").is_file() or not kept.is_file():
@@ -51,7 +57,7 @@ def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
     return {key: value for name, part in content.items() for key, value in _flat(part, f"{prefix}{name}.").items()}
 
 
-def begin(recipe: Recipe | CodecRecipe, out: Path, system: Trainable, clips: int, console: Console | None) -> None:
+def begin(recipe: AnyRecipe, out: Path, system: Trainable, clips: int, console: Console | None) -> None:
     """Keep the recipe as it is run, and say what begins."""
     with renamed(out / "train" / "recipe.json") as path:
         path.write_text(settings.dump(recipe), encoding="utf-8")

@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from counterpoint import parallel
-from counterpoint.recipe.base import CodecRecipe, read
+from counterpoint.recipe.base import CodecRecipe, DistillRecipe, read
 from counterpoint.recipe.codec import train_codec
+from counterpoint.recipe.distilled import train_distilled
 from counterpoint.recipe.folder import refuse_another_kind
 from counterpoint.recipe.system import train_system
 from counterpoint.training import Outcome
@@ -21,4 +22,6 @@ def run_recipe(path: Path, changes: Sequence[str], out: Path, device: str = "aut
     with parallel.together(place):
         if isinstance(recipe, CodecRecipe):
             return train_codec(recipe, out, place, console)
+        if isinstance(recipe, DistillRecipe):
+            return train_distilled(recipe, out, place, console)
         return train_system(recipe, out, place, console)

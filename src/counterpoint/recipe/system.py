@@ -29,7 +29,7 @@ from counterpoint.types import Canvas
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """What a recipe builds."""
 
     config: SystemConfig
@@ -56,14 +56,13 @@ def train_system(recipe: Recipe, out: Path, place: Place, console: Console | Non
     return train(parts.system, *data, recipe.optim, recipe.train, out / "train", place, samples, export, console)
 
 
-def build(recipe: Recipe) -> _Parts:
+def build(recipe: Recipe) -> Parts:
     """The system at its start, its data, and the codec that both belong to.  Raises ValueError when they do not fit."""
     data = recipe.data
     clips = LatentDataset(data.folder, "train", 1)
     info = clips.info
     codec = checkpoint.load_codec(recipe.codec)
-    if digest(codec.frame_state()) != info.codec:
-        raise ValueError(f"{data.folder} was encoded by another codec than {recipe.codec!r}; name that one, or encode again.")
+    check_frames(codec, recipe.codec, info, data.folder)
     config = _with_vocabulary(recipe, clips)
     if info.painted is None:  # no clip has a score
         if config.score is not None and "score" in recipe.system.model_fields_set:
@@ -82,7 +81,13 @@ def build(recipe: Recipe) -> _Parts:
         system.normalise_by(mean, std, (raw * std) ** data.weight_power)
     frames = info.spec.frames(data.crop_seconds)
     train_data, valid_data = (LatentDataset(data.folder, split, frames, system.view) for split in ("train", "valid"))
-    return _Parts(config, system, codec, train_data, valid_data)
+    return Parts(config, system, codec, train_data, valid_data)
+
+
+def check_frames(codec: Codec, name: str, info: CacheInfo, folder: Path) -> None:
+    """Raises ValueError for cached frames of another codec."""
+    if digest(codec.frame_state()) != info.codec:
+        raise ValueError(f"{folder} was encoded by another codec than {name!r}; name that one, or encode again.")
 
 
 def _with_vocabulary(recipe: Recipe, clips: LatentDataset) -> SystemConfig:
@@ -109,7 +114,7 @@ def _check_tokens(recipe: Recipe, codec: Codec, info: CacheInfo) -> None:
         raise ValueError("data.weight_power weighs channels of continuous frames, and this system learns tokens; leave it out.")
 
 
-def render(count: int, parts: _Parts, system: Trainable, step: int, folder: Path) -> None:
+def render(count: int, parts: Parts, system: Trainable, step: int, folder: Path) -> None:
     """Pieces made from the first held-out clips' words and plans, as wav; the seeds are the same each time."""
     assert isinstance(system, System)
     device = next(system.parameters()).device

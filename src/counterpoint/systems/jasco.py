@@ -4,9 +4,11 @@ After JASCO (Tal et al. 2024) and the flow half of "Auto-Regressive vs Flow-Matc
 along time are concatenated to the noisy frames on channels and projected; words are attended to.  What differs here is in the
 config: time by adaptive layer norm, preconditioning, and a whole score where JASCO has chords, melody and drums.
 
-Reading order: `objectives` is training, `generate` is sampling; both go through `_velocity`.
+Reading order: `objectives` is training, `generate` is sampling; both go through `velocity`.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -22,7 +24,7 @@ from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
 from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.paradigms import flow, guidance
-from counterpoint.paradigms.solvers import SOLVERS, SolverName, uniform_times
+from counterpoint.paradigms.solvers import SCHEDULES, SOLVERS, ScheduleName, SolverName, dopri5, leaps
 from counterpoint.systems.base import System
 from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values
 
@@ -32,7 +34,21 @@ class Sampling(Config):
 
     steps: int = Field(default=50, ge=1, le=1000)
     solver: SolverName = "euler"
+    schedule: ScheduleName = "uniform"
+    tolerance: float = Field(default=1e-3, ge=1e-8, le=1)
+    """Of dopri5, which takes the steps that it needs: `steps` and `schedule` are not its."""
     guidance: dict[str, FiniteFloat] = Field(default_factory=lambda: {"all": 3.0}, min_length=1)
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """Flow times between which guidance acts; elsewhere the conditions are followed as learnt, for one evaluation."""
+    guidance_rescale: float = Field(default=0.0, ge=0, le=1)
+    """How much of the deviation that guidance adds is taken back."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Sampling":
+        low, high = self.guidance_interval
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"guidance_interval {low:g} to {high:g} must rise within 0 and 1; 0 is noise, 1 is music.")
+        return self
 
 
 class JascoConfig(Config):
@@ -46,6 +62,9 @@ class JascoConfig(Config):
     time_distribution: flow.TimeDistribution = "uniform"
     time_weight: flow.TimeWeight = "increasing"
     precondition: bool = False
+    distilled: dict[str, FiniteFloat] | None = None
+    """The guidance that is part of a network of average velocities, which makes music in few steps (systems/meanflow.py); None
+    for a network of velocities."""
     drop_all: float = Field(default=0.2, ge=0, le=1)
     """Chance that an item is told nothing in training."""
     drop_each: float = Field(default=0.1, ge=0, le=1)
@@ -64,6 +83,12 @@ class JascoConfig(Config):
             raise ValueError('backbone.time is "none", but flow runs along time; set it to "adaln" or "context".')
         if self.backbone.causal:
             raise ValueError("backbone.causal is true, but flow fills all frames at once; set it to false.")
+        if self.backbone.spans != (self.distilled is not None):
+            raise ValueError("backbone.spans and distilled belong together: a network of average velocities has both.")
+        if self.distilled is not None and self.sampling.solver != "euler":
+            raise ValueError(
+                f"a distilled model takes its own steps, so sampling.solver = {self.sampling.solver!r} is not for it."
+            )
         return self
 
     @staticmethod
@@ -82,6 +107,26 @@ class JascoConfig(Config):
 
     def build(self, spec: Spec) -> "Jasco":
         return Jasco(self, spec)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A batch made ready to learn from: whitened frames, which of them are real, which are given, and what is told."""
+
+    data: Float[Tensor, "b t d"]
+    mask: Bool[Tensor, "b t"]
+    given: Bool[Tensor, "b t"]
+    values: Values
+
+    @property
+    def asked(self) -> Bool[Tensor, "b t"]:
+        """The frames that are to be learnt."""
+        return self.mask & ~self.given
+
+    @property
+    def padded(self) -> Bool[Tensor, "b t"] | None:
+        """The mask, where some item is shorter than the batch."""
+        return None if bool(self.mask.all()) else self.mask
 
 
 class Jasco(System):
@@ -112,22 +157,25 @@ class Jasco(System):
         self.get_buffer("weight").copy_(weight / weight.mean())
 
     def objectives(self, batch: Batch) -> list[Objective]:
-        if batch.frames is None or batch.mask is None:
-            raise ValueError("jasco learns from continuous frames: encode the corpus first (counterpoint encode).")
         gens = rng.generators(batch.seeds)
+        lesson = self.lesson(batch, gens)
+        time = flow.draw_time(self.config.time_distribution, gens).to(lesson.data)
+        cond = self.conditioners(lesson.values, self.spec, lesson.data.shape[1], len(batch))
+        noise = rng.randn(lesson.data.shape[1:], gens).to(lesson.data)
+        point, velocity = flow.path(noise, lesson.data, time, self.config.sigma_min)
+        predicted = self.velocity(point, time, cond, lesson.data, lesson.given, lesson.padded)
+        weight = self.get_buffer("weight")
+        losses = flow.loss_per_item(predicted, velocity, time, lesson.asked, weight, self.config.time_weight)
+        return [Objective("main", losses.mean())]
+
+    def lesson(self, batch: Batch, gens: list[Generator]) -> "Lesson":
+        """What there is to learn from a batch."""
+        if batch.frames is None or batch.mask is None or not batch.frames.is_floating_point():
+            raise ValueError("jasco learns from continuous frames: encode the corpus first (counterpoint encode).")
         data = self._normalise(batch.frames).masked_fill(~batch.mask[..., None], 0.0)
         told = drop(batch.values, self.conditions, gens, self.config.drop_all, self.config.drop_each)
-        cond = self.conditioners(told, self.spec, data.shape[1], len(batch))
         given = self._draw_given(batch.mask.cpu(), gens).to(data.device)
-        time = flow.draw_time(self.config.time_distribution, gens).to(data)
-        noise = rng.randn(data.shape[1:], gens).to(data)
-        point, velocity = flow.path(noise, data, time, self.config.sigma_min)
-        padded = None if bool(batch.mask.all()) else batch.mask
-        predicted = self._velocity(point, time, cond, data, given, padded)
-        asked = batch.mask & ~given
-        weight = self.get_buffer("weight")
-        losses = flow.loss_per_item(predicted, velocity, time, asked, weight, self.config.time_weight)
-        return [Objective("main", losses.mean())]
+        return Lesson(data, batch.mask, given, told)
 
     @torch.inference_mode()
     def generate(
@@ -141,22 +189,56 @@ class Jasco(System):
         sampling = sampling or self.config.sampling
         if not isinstance(sampling, Sampling):
             raise ValueError("jasco is sampled by steps, solver and guidance.")
-        cond, weights = self.guided(sampling.guidance, canvas, values)
+        inside = self.guided(sampling.guidance, canvas, values)
+        outside = inside if sampling.guidance_interval == (0.0, 1.0) else self.guided({"all": 1.0}, canvas, values)
         noise = rng.randn(canvas.frames.shape[1:], rng.generators(seeds)).to(canvas.frames)
         data, given = self._normalise(canvas.frames), canvas.given
         known = data - (1 - self.config.sigma_min) * noise  # the velocity that leads to what is given
 
-        def field(x: Tensor, time: Tensor) -> Tensor:
-            many = len(weights)
-            told = self._velocity(x.repeat(many, 1, 1), time.repeat(many), cond, data.repeat(many, 1, 1), given.repeat(many, 1))
-            guided = guidance.combine(told.chunk(many), weights)
-            return torch.where(given[..., None], known, guided)
+        def field(x: Tensor, time: Tensor, until: Tensor | None = None) -> Tensor:
+            def heard(told: tuple[Cond, list[float]]) -> Tensor:
+                return self.guided_velocity(x, time, told, data, given, until=until, rescale=sampling.guidance_rescale)
 
-        made = SOLVERS[sampling.solver](field, noise, uniform_times(sampling.steps).to(noise), progress)
-        made = made * self.get_buffer("std") + self.get_buffer("mean")
+            acts = guidance.acts(time, sampling.guidance_interval)
+            everywhere, nowhere = bool(acts.all()), not bool(acts.any())
+            made = heard(inside) if everywhere else heard(outside)
+            if not everywhere and not nowhere:  # items of an adaptive solver are at times of their own
+                made = torch.where(acts[:, None, None], heard(inside), made)
+            return torch.where(given[..., None], known, made)
+
+        made = self._solve(field, noise, sampling, progress) * self.get_buffer("std") + self.get_buffer("mean")
         return torch.where(given[..., None], canvas.frames, made)
 
-    def _velocity(
+    def _solve(
+        self, field: Callable[..., Tensor], noise: Float[Tensor, "b t d"], sampling: Sampling, progress: Progress | None
+    ) -> Float[Tensor, "b t d"]:
+        times = SCHEDULES[sampling.schedule](sampling.steps).to(noise)
+        if self.config.distilled is not None:
+            return leaps(field, noise, times, progress).x
+        if sampling.solver == "dopri5":
+            return dopri5(field, noise, times, progress, sampling.tolerance).x
+        return SOLVERS[sampling.solver](field, noise, times, progress).x
+
+    def guided_velocity(
+        self,
+        x: Float[Tensor, "b t d"],
+        time: Float[Tensor, " b"],
+        heard: tuple[Cond, list[float]],
+        data: Float[Tensor, "b t d"],
+        given: Bool[Tensor, "b t"],
+        mask: Bool[Tensor, "b t"] | None = None,
+        until: Float[Tensor, " b"] | None = None,
+        rescale: float = 0.0,
+    ) -> Float[Tensor, "b t d"]:
+        """The variants of guidance (see `guided`) side by side through the network, and their weighted sum."""
+        cond, weights = heard
+        many = len(weights)
+        x, data = x.repeat(many, 1, 1), data.repeat(many, 1, 1)
+        time, given = time.repeat(many), given.repeat(many, 1)
+        mask, until = None if mask is None else mask.repeat(many, 1), None if until is None else until.repeat(many)
+        return guidance.guided(self.velocity(x, time, cond, data, given, mask, until).chunk(many), weights, rescale)
+
+    def velocity(
         self,
         point: Float[Tensor, "b t d"],
         time: Float[Tensor, " b"],
@@ -164,13 +246,18 @@ class Jasco(System):
         data: Float[Tensor, "b t d"],
         given: Bool[Tensor, "b t"],
         mask: Bool[Tensor, "b t"] | None = None,
+        until: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t d"]:
-        """The network as a velocity field; of `data` it sees the given frames only."""
+        """The network as a velocity field; of `data` it sees the given frames only.
+
+        A distilled one gives the average velocity from `time` to `until`, by default that of the instant.
+        """
+        ahead = None if self.config.distilled is None else (time if until is None else until) - time
 
         def network(x: Tensor, now: Tensor) -> Tensor:
             parts = [x, *self._canvas_channels(data, given), cond.frames]
             y = self.embed(torch.cat([part for part in parts if part is not None], dim=-1))
-            return self.out(self.backbone(y, cond, now, mask))
+            return self.out(self.backbone(y, cond, now, mask, ahead=ahead))
 
         return flow.precondition(network, point, time) if self.config.precondition else network(point, time)
 

@@ -182,7 +182,7 @@ class Musicgen(System):
         for step in range(1 + first, layout.shape[-1]):
             logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory)[:, :, -1]  # b k v
             done = step
-            logits = guidance.combine(logits.chunk(many), weights)
+            logits = guidance.guided(logits.chunk(many), weights)
             drawn = ar.sample(logits, gens, sampling.temperature, sampling.top_k, sampling.top_p)
             kept = given[..., step] | ~real[..., step]
             layout[..., step] = torch.where(kept, layout[..., step], drawn)
