@@ -46,11 +46,14 @@ from counterpoint import generation
 from counterpoint.codecs.base import Codec
 from counterpoint.config import Config
 from counterpoint.hub.checkpoint import load_codec
+from counterpoint.paradigms import solvers
+from counterpoint.systems import jasco
 from counterpoint.systems.base import System
 from counterpoint.types import Canvas, Roll
 from intervals import interval, write_json
 
 FRAMES, BATCH = 64, 32
+PART = 4  # clips decoded side by side: what they need stays in the cache
 EVERY = 4  # of the log-mel frames, which overlap, one in so many is kept
 GUIDANCE = 1.5
 FLOORS = ("real", "codec", "tokens")
@@ -191,14 +194,32 @@ class Held:
 
 
 class Evaluations:
-    """Counts rows that go through a system's last layer, which is once for every network evaluation of an item."""
+    """Counts rows that go through a system's last layer, which is once for every network evaluation of an item.
+
+    Items of a batch that the adaptive solver has brought home wait for the others: those rows do not count, as the solver
+    knows.
+    """
 
     def __init__(self, system: System):
-        self.rows = 0
+        self.start()
         system.get_submodule("out").register_forward_pre_hook(self._count)
+        jasco.dopri5 = self._dopri5
+
+    def start(self) -> None:
+        """Count from nothing."""
+        self._rows, self._going = 0, 1.0
+
+    def each(self, items: int) -> float:
+        """Evaluations of one item, in the mean over so many."""
+        return self._rows * self._going / items
 
     def _count(self, layer: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.rows += len(inputs[0])
+        self._rows += len(inputs[0])
+
+    def _dopri5(self, *told: Any) -> solvers.Solution:
+        solution = solvers.dopri5(*told)
+        self._going = float(solution.evaluations.double().mean() / solution.evaluations.max())
+        return solution
 
 
 class Maker:
@@ -229,12 +250,13 @@ class Maker:
         """The frames "b t d", and evaluations and seconds of processor time a clip."""
         system = self.model.system
         canvas = Canvas.blank(len(ids), FRAMES, system.spec, system.view)
-        self.count.rows, started = 0, time.process_time()
+        self.count.start()
+        started = time.process_time()
         with torch.autocast("cpu", torch.bfloat16):
             made = system.generate(canvas, self.held.values(ids, cell.conditions), ids, sampling(cell, system))
         seconds = time.process_time() - started
         frames = self.model.codec.as_frames(made, system.view).float().numpy()
-        return frames, {"evaluations": self.count.rows / len(ids), "cpu_seconds": seconds / len(ids)}
+        return frames, {"evaluations": self.count.each(len(ids)), "cpu_seconds": seconds / len(ids)}
 
     def _sign(self, folder: Path, cell: Cell) -> None:
         """Note what made the clips.  Raises ValueError where they were made by other weights."""
@@ -250,14 +272,14 @@ def sampling(cell: Cell, system: System) -> Config:
     own: Config = system.config.sampling
     if cell.solver == "own":
         return own
-    told: dict[str, Any] = {"solver": cell.solver, "guidance": {"all": cell.guidance}}
-    told |= {"steps": cell.steps} if cell.tolerance is None else {"tolerance": cell.tolerance}
-    if cell.schedule != "uniform":
-        told["schedule"] = cell.schedule
-    if cell.interval != (0.0, 1.0):
-        told["guidance_interval"] = cell.interval
-    if cell.rescale:
-        told["guidance_rescale"] = cell.rescale
+    told = {
+        "solver": cell.solver,
+        "schedule": cell.schedule,
+        "guidance": {"all": cell.guidance},
+        "guidance_interval": cell.interval,
+        "guidance_rescale": cell.rescale,
+        **({"steps": cell.steps} if cell.tolerance is None else {"tolerance": cell.tolerance}),
+    }
     return type(own).model_validate(told)
 
 
@@ -316,7 +338,8 @@ class Judge:
     @torch.inference_mode()
     def _listen(self, cell: Cell, ids: list[int], frames: Clips) -> dict[str, np.ndarray]:
         real, rate = self.held.audio(ids, self.codec), self.codec.sample_rate
-        made = real if cell.model == "real" else list(self.codec.decode(torch.from_numpy(frames))[:, 0].numpy())
+        parts = torch.from_numpy(frames).split(PART)
+        made = real if cell.model == "real" else [one[0].numpy() for part in parts for one in self.codec.decode(part)]
         mels = np.stack([spectra.log_mel(one, rate) for one in made])  # b m t
         return {
             "mel": mels.transpose(0, 2, 1)[:, ::EVERY].astype(np.float16),

@@ -115,19 +115,35 @@ def test_cells_of_the_grids_differ():
         assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize(
-    ("text", "evaluations"),
-    [
-        ("words:uniform:euler:3:g1.5", 6),
-        ("words:uniform:euler:3:g1", 3),
-        ("words:uniform:midpoint:3:g1.5", 12),
-        ("words:own", 8),
-    ],
-)
-def test_evaluations_are_counted_at_the_network(text, evaluations):
-    system = JascoConfig.tiny().build(Spec(rate=25.0, dim=4)).eval()
+def cost(text: str, seeds: list[int]) -> float:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        system = JascoConfig.tiny().build(Spec(rate=25.0, dim=4)).eval()
+        torch.nn.init.normal_(system.out.weight)
     count = few_steps.Evaluations(system)
+    told = few_steps.sampling(few_steps.Cell.read("m", text), system)
+    blank = Canvas.blank(len(seeds), 5, system.spec)
     with torch.inference_mode():
-        told = few_steps.sampling(few_steps.Cell.read("m", text), system)
-        system.generate(Canvas.blank(2, 5, system.spec), {"text": ["a piano", "slow"]}, [0, 1], told)
-    assert count.rows / 2 == evaluations
+        system.generate(blank, {"text": ["a piano"] * len(seeds)}, seeds, told)
+    return count.each(len(seeds))
+
+
+COSTS = {
+    "words:uniform:euler:3:g1.5": 6,
+    "words:uniform:euler:3:g1": 3,
+    "words:uniform:euler:4:g1.5:i0.1,0.6": 6,
+    "words:uniform:midpoint:3:g1.5": 12,
+    "words:shifted:rk4:2:g1.5:r0.7": 16,
+    "words:own": 8,
+}
+
+
+@pytest.mark.parametrize(("text", "evaluations"), COSTS.items())
+def test_evaluations_are_counted_at_the_network(text, evaluations):
+    assert cost(text, [0, 1]) == evaluations
+
+
+def test_items_that_wait_for_their_neighbours_cost_what_they_cost_alone():
+    text, seeds = "words:uniform:dopri5:0.001:g1.5", [0, 1, 2, 3]
+    alone = [cost(text, [seed]) for seed in seeds]
+    assert len(set(alone)) > 1 and cost(text, seeds) == pytest.approx(np.mean(alone))
