@@ -81,6 +81,14 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
         assert 0.85 <= np.mean([one["low"] <= truth <= one["high"] for one in told]) <= 1.0
 
 
+def test_an_interval_is_about_its_figure_though_resamples_lie_farther_apart():
+    gen, counts = np.random.default_rng(6), frechet.resamples(30, 100)
+    one, other = (frechet.moments(clips) for clips in gen.normal(size=(2, 30, 2, 12)))
+    values = frechet.distances(one, other.gaussians(counts), counts)
+    told = frechet.interval(values)
+    assert told["low"] < told["mean"] == values[0] < told["high"] and values[1:].min() > values[0]
+
+
 def test_a_ratio_is_surer_than_its_parts():
     gen, counts = np.random.default_rng(5), frechet.resamples(40, 200)
     real, made = gen.normal(size=(2, 40, 5, 2))
