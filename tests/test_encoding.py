@@ -23,7 +23,7 @@ from counterpoint.data.base import spread
 from counterpoint.data.clips import AudioDataset
 from counterpoint.data.latents import LatentDataset
 from counterpoint.data.loader import Loader
-from counterpoint.data.report import read_skipped
+from counterpoint.data.report import read_skipped, summary
 from counterpoint.encoding import encode
 from counterpoint.music import Score
 from counterpoint.types import Roll, Spec
@@ -325,6 +325,44 @@ def test_statistics_are_numpys(cache):
     mean, std = LatentDataset(cache, "valid", 10).statistics()
     frames = np.concatenate([arrays(cache)["frames"][7], arrays(cache)["frames"][8]]).astype(np.float64)
     assert np.allclose(mean, frames.mean(0), atol=1e-6) and np.allclose(std, frames.std(0), atol=1e-6)
+
+
+def test_scalars_are_those_of_the_papers_four_lines(cache):
+    """Appendix E.2, in numpy (torch's deviation divides by n - 1), over segments of which each is a random part of a clip."""
+    train = LatentDataset(cache, "train", 10)
+    M = np.stack(list(train.segments(2048, 2.0)))
+    mean = M.mean()
+    mean_std = M.std(axis=1, ddof=1).mean()
+    assert M.shape == (2048, 50, 3) and train.scalars(2048, 2.0) == pytest.approx((mean, mean_std), rel=1e-9)
+    parts = {held[first : first + 50].tobytes(): (number, first) for number, held, first in places(cache, range(7), 50)}
+    found = [parts[segment.astype(np.float16).tobytes()] for segment in M]
+    assert {number for number, _ in found} == set(range(7)) and len(set(found)) > 200
+    assert np.array_equal(M, np.stack(list(train.segments(2048, 2.0))))
+    whole = [frames.shape for frames in train.segments(200, 10.0)]  # as long as the clips are
+    assert set(whole) == {(100, 3), (75, 3)}
+
+
+def places(cache: Path, numbers: range, frames: int) -> list[tuple[int, np.ndarray, int]]:
+    """Every place in a clip where so many frames begin."""
+    held = arrays(cache)["frames"]
+    lengths = [length(number) // 320 for number in numbers]
+    return [
+        (number, held[number], first)
+        for number, whole in zip(numbers, lengths, strict=True)
+        for first in range(whole - frames + 1)
+    ]
+
+
+def test_the_cache_notes_its_scalars_and_says_them(corpus, cache, tmp_path):
+    """Old caches, which do not, are read all the same, and one that is whole stays as it is."""
+    info = json.loads((cache / "info.json").read_text())
+    mean, std = LatentDataset(cache, "train", 1).scalars()
+    assert (info["mean"], info["std"]) == (mean, std)
+    assert f"mean {mean:.4f}, deviation {std:.4f}" in "\n".join(summary(cache))
+    old = shutil.copytree(cache, tmp_path / "old")
+    (old / "info.json").write_text(json.dumps({name: value for name, value in info.items() if name not in ("mean", "std")}))
+    assert encode(corpus, Means(), old, paint).mean is None and "deviation" not in "\n".join(summary(old))
+    assert LatentDataset(old, "train", 1).scalars() == (mean, std)
 
 
 def test_statistics_of_some_clips_are_those_of_clips_spread_over_the_split(cache):

@@ -137,6 +137,51 @@ def test_a_t5_that_lacks_is_told_before_anything_is_written(recipe, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_frames_become_normal_by_one_mean_and_deviation_or_by_each_channels_own(recipe, tmp_path):
+    """What was taken when training began is saved in the checkpoint, and `encode` has noted it in the cache."""
+    latents = recipe.parent / "latents"
+    noted = json.loads((latents / "info.json").read_text())
+    run_recipe(recipe, ["train.steps=1", "samples=0", "data.normalise=whole"], tmp_path / "whole", device="cpu")
+    run_recipe(recipe, ["train.steps=1", "samples=0"], tmp_path / "channels", device="cpu")
+    whole, channels = (checkpoint.load(tmp_path / name).system for name in ("whole", "channels"))
+    for name in ("mean", "std"):
+        torch.testing.assert_close(whole.get_buffer(name), torch.full_like(whole.get_buffer(name), noted[name]))
+        assert channels.get_buffer(name).unique().numel() > 1
+
+
+def test_a_normalisation_that_would_be_ignored_is_refused(recipe, token_recipe, tmp_path):
+    with pytest.raises(ValueError, match=r"data\.normalise is for continuous frames, .* leave it out\.$"):
+        run_recipe(token_recipe, ["data.normalise=whole"], tmp_path / "out", device="cpu")
+    with pytest.raises(ValueError, match=r"data\.weight_power weighs channels of continuous frames"):
+        run_recipe(token_recipe, ["data.weight_power=0"], tmp_path / "out", device="cpu")
+    codec = EncodecConfig.tiny().build().eval()
+    checkpoint.save(tmp_path / "codec", codec, checkpoint.codec_manifest(codec.config, codec))
+    encode(recipe.parent / "corpus", codec, tmp_path / "latents", paint)
+    changes = [f"codec={tmp_path / 'codec'}", f"data.folder={tmp_path / 'latents'}", "data.normalise=whole"]
+    with pytest.raises(ValueError, match=r'normalise = "whole" has one; leave it out\.$'):
+        run_recipe(recipe, [*changes, "data.weight_power=2"], tmp_path / "out", device="cpu")
+
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+@pytest.mark.parametrize("name", ["jasco-small", "musicgen-small", "jasco-tiny-text", "musicgen-tiny-text"])
+def test_recipes_of_the_pair_train_when_they_are_made_smaller(recipe, tiny_model, tiny_t5, tmp_path, name):
+    """A run keeps the recipe as it is run, without its base: that file trains the same run on."""
+    there = [f"codec={tiny_model / 'codec'}", f"data.folder={recipe.parent / 'latents'}", "data.crop_seconds=1"]
+    size = ["system.backbone.width=32", "system.backbone.depth=3", "system.backbone.heads=2"]
+    size += ["system.delays=[0,1]"] * ("musicgen" in name)
+    size += [f"system.words.model={tiny_t5}", "system.words.dim=24"] * ("small" in name)
+    short = ["train.batch_size=2", "train.valid_batches=1", "samples=1"]
+    changes = [*there, *size, *short]
+    assert run_recipe(RECIPES / f"{name}.toml", [*changes, "train.steps=1"], tmp_path / "out", device="cpu").step == 1
+    kept = tmp_path / "out" / "train" / "recipe.json"
+    assert "base" not in json.loads(kept.read_text()) and json.loads(kept.read_text())["name"] == name
+    shutil.copy(kept, tmp_path / "kept.json")
+    assert run_recipe(tmp_path / "kept.json", ["train.steps=2"], tmp_path / "out", device="cpu").step == 2
+    assert checkpoint.load(tmp_path / "out").capability.conditions == ("text",)
+
+
 def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
     torch.manual_seed(0)
     codec = EncodecConfig.tiny().build().eval()
@@ -480,3 +525,63 @@ def test_an_interrupted_fit_does_not_speak_of_a_saved_state(codec_recipe, tmp_pa
     assert cli.run(["train", str(codec_recipe), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "stopped; no step is saved yet; the same command begins anew"
     assert not (tmp_path / "out").exists()
+
+
+DISTILLED = """
+name = "fast"
+start = '{start}'
+samples = 1
+objective = {{ target = "fd", guidance = {{ all = 2.0 }} }}
+sampling = {{ steps = 2, guidance = {{ all = 1.0 }} }}
+data = {{ folder = '{folder}', crop_seconds = 1.0 }}
+optim = {{ lr = 3e-3, warmup_steps = 5, ema_decay = 0.9 }}
+train = {{ steps = 8, batch_size = 4, log_every = 1, valid_batches = 2, save_every = 4 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def distilled_recipe(recipe: Path) -> Path:
+    run_recipe(recipe, ["train.steps=5"], recipe.parent / "teacher", device="cpu")
+    path = recipe.parent / "fast.toml"
+    path.write_text(DISTILLED.format(start=recipe.parent / "teacher", folder=recipe.parent / "latents"))
+    return path
+
+
+def test_a_flow_model_is_distilled_by_the_same_doors(distilled_recipe, tmp_path):
+    teacher = checkpoint.load(distilled_recipe.parent / "teacher")
+    assert run_recipe(distilled_recipe, [], tmp_path / "whole", device="cpu").step == 8
+    run_recipe(distilled_recipe, ["train.steps=4"], tmp_path / "parts", device="cpu")
+    assert (tmp_path / "parts" / "config.json").is_file()
+    loaded = checkpoint.load(tmp_path / "whole")
+    assert loaded.config.distilled == {"all": 2.0} and loaded.config.sampling.steps == 2
+    assert loaded.config.words == teacher.config.words
+    theirs, ours = teacher.system.state_dict(), loaded.system.state_dict()
+    assert theirs.keys() < ours.keys() and torch.equal(theirs["mean"], ours["mean"])
+    assert not torch.equal(theirs["out.weight"], ours["out.weight"])
+    assert soundfile.info(tmp_path / "whole/train/samples/0000008/0.wav").frames == 8000
+    assert generation.load(tmp_path / "whole").generate("slow piano", seconds=1).record["sampling"]["steps"] == 2
+    assert "backbone.ahead" in "".join(ours) and "distilled" in anatomy.describe(tmp_path / "whole")
+
+
+def test_a_distillation_that_goes_on_was_never_stopped(distilled_recipe, tmp_path):
+    constant = ["optim.schedule=constant"]
+    run_recipe(distilled_recipe, constant, tmp_path / "whole", device="cpu")
+    for steps in (4, 8):
+        run_recipe(distilled_recipe, [*constant, f"train.steps={steps}"], tmp_path / "parts", device="cpu")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+
+
+def test_what_cannot_be_distilled_is_told_before_anything_is_written(recipe, token_recipe, distilled_recipe, tmp_path):
+    run_recipe(token_recipe, ["train.steps=1"], recipe.parent / "tokens", device="cpu")
+    run_recipe(distilled_recipe, ["train.steps=1"], recipe.parent / "fast", device="cpu")
+    for start, message in (
+        (recipe.parent / "tokens", "only a flow model"),
+        (recipe.parent / "fast", "distilled already"),
+        ("jasco-tiny", "was encoded by another codec than 'jasco-tiny'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_recipe(distilled_recipe, [f"start={start}"], tmp_path / "out", device="cpu")
+        assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="did you mean 'target'"):
+        run_recipe(distilled_recipe, ["objective.targt=fd"], tmp_path / "out", device="cpu")

@@ -9,14 +9,25 @@ import torch
 from counterpoint import config
 from counterpoint.conditioners.score import paint
 from counterpoint.music import Chord, ChordSpan, Key, Metre, Note, Score, Track
+from counterpoint.nn.transformer import TransformerConfig
+from counterpoint.paradigms.solvers import SCHEDULES, SOLVERS
 from counterpoint.systems import jasco, musicgen
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.meanflow import MeanflowConfig, student_config
 from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Batch, Canvas, Spec
 
 SPEC = Spec(rate=25.0, dim=8, levels=4, bins=16)
-SYSTEMS = {"jasco": JascoConfig.tiny(), "musicgen": MusicgenConfig.tiny()}
+PAPER = TransformerConfig(width=32, depth=3, heads=2, feedforward=2, time="context", positions="sinusoidal", skips=True)
+SYSTEMS = {
+    "jasco": JascoConfig.tiny(),
+    "jasco, the paper's network": JascoConfig.tiny().model_copy(
+        update={"backbone": PAPER, "frame_bias": False, "precondition": False}
+    ),
+    "jasco, distilled": student_config(JascoConfig.tiny(), MeanflowConfig(), jasco.Sampling(steps=3, guidance={"all": 1.0})),
+    "musicgen": MusicgenConfig.tiny(),
+}
 FRAMES = 20
 
 
@@ -239,16 +250,60 @@ def test_a_system_without_a_score_learns_from_a_corpus_that_has_them(name):
         generate(system, 1, [1], text=["slow"], score=[score()])
 
 
-def test_heads_of_settings_from_before_there_was_a_choice_have_biases():
-    """A stored backbone without positions turns queries and keys, and its heads have biases; the paper's have none."""
-    stored = MusicgenConfig.tiny().model_dump(mode="json")
-    del stored["head_bias"], stored["backbone"]["positions"]
-    assert config.parse(MusicgenConfig, stored) == MusicgenConfig.tiny()
-    assert MusicgenConfig.tiny().head_bias and MusicgenConfig.tiny().backbone.positions == "rotary"
-    assert not MusicgenConfig().head_bias and MusicgenConfig().backbone.positions == "sinusoidal"
-    assert config.parse(MusicgenConfig, {"head_bias": True}).head_bias
+@pytest.mark.parametrize(("kind", "biases"), [(JascoConfig, "frame_bias"), (MusicgenConfig, "head_bias")])
+def test_settings_from_before_there_was_a_choice_have_biases(kind, biases):
+    """A stored backbone without positions turns queries and keys, and layers around it have biases; the paper's have none."""
+    stored = kind.tiny().model_dump(mode="json")
+    assert stored.pop(biases) and stored["backbone"].pop("positions") == "rotary"
+    assert config.parse(kind, stored) == kind.tiny()
+    assert not kind().model_dump()[biases] and kind().backbone.positions == "sinusoidal"
+    assert config.parse(kind, {biases: True}).model_dump()[biases]
     with pytest.raises(ValueError, match=r"^recipe: backbone\.heads: "):
-        config.parse(MusicgenConfig, {"backbone": {"heads": 0}}, "recipe")
+        config.parse(kind, {"backbone": {"heads": 0}}, "recipe")
+
+
+def test_without_biases_there_are_none_around_the_papers_network():
+    names = [name for name in build("jasco, the paper's network").state_dict() if name.startswith(("embed.", "out."))]
+    assert names == ["embed.weight", "out.weight"]
+
+
+@pytest.mark.parametrize("settings", [
+    *({"solver": solver, "tolerance": 1e-5} for solver in SOLVERS), *({"schedule": schedule} for schedule in SCHEDULES),
+    {"guidance": {"all": 3.0}, "guidance_interval": (0.3, 0.7)}, {"guidance": {"all": 3.0}, "guidance_rescale": 0.7},
+    {"solver": "dopri5", "tolerance": 1e-5, "guidance": {"all": 3.0}, "guidance_interval": (0.3, 0.7)},
+])  # fmt: skip
+def test_an_item_of_a_flow_is_its_own_however_it_is_sampled(settings):
+    """Solvers, schedules and guidance keep what is given, and do not let neighbours meet."""
+    system, frames = build("jasco"), draw(build("jasco"), 3, 2)
+    given = torch.zeros(3, FRAMES, dtype=torch.bool)
+    given[:, :5] = True
+    told, how = values(3), jasco.Sampling(steps=3, **settings)
+    together = system.generate(Canvas(frames, given), told, [1, 2, 3], how)
+    assert bool(together.isfinite().all()) and torch.equal(together[given], frames[given])
+    for i in range(3):
+        own = {name: column[i : i + 1] for name, column in told.items()}
+        alone = system.generate(Canvas(frames[i : i + 1], given[i : i + 1]), own, [1 + i], how)
+        torch.testing.assert_close(alone[0], together[i], atol=2e-3, rtol=1e-3)
+
+
+def rows_evaluated(system: System, how: jasco.Sampling) -> int:
+    """Network evaluations of one item."""
+    rows: list[int] = []
+    hook = system.backbone.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
+    generate(system, 1, [1], how)
+    hook.remove()
+    return sum(rows)
+
+
+def test_guidance_costs_a_second_evaluation_only_where_it_acts():
+    system, guided = build("jasco"), {"all": 3.0}
+    assert rows_evaluated(system, jasco.Sampling(steps=4, guidance={"all": 1.0})) == 4
+    assert rows_evaluated(system, jasco.Sampling(steps=4, guidance=guided)) == 8
+    assert rows_evaluated(system, jasco.Sampling(steps=4, guidance=guided, guidance_interval=(0.25, 0.5))) == 6
+    assert rows_evaluated(build("jasco, distilled"), jasco.Sampling(steps=3, guidance={"all": 1.0})) == 3
+    nowhere = jasco.Sampling(steps=4, guidance=guided, guidance_interval=(0.3, 0.4))
+    plain = jasco.Sampling(steps=4, guidance={"all": 1.0})
+    torch.testing.assert_close(generate(system, 2, [1, 2], nowhere), generate(system, 2, [1, 2], plain))
 
 
 def test_a_full_canvas_is_told_so(system):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -76,19 +77,50 @@ def test_time_and_vector_are_heard_even_without_words(name):
     assert not torch.allclose(base, network(x, Cond(vector=-cond.vector), time), atol=1e-4)
 
 
-def test_u_skips_pair_first_with_last():
-    """Block i >= L/2 is fed the output of block L-1-i: severing skip j changes nothing upstream of its block."""
-    network, _, _ = make(VARIANTS["jasco"])
-    assert len(network.skips) == 2
-    fed: list[tuple[int, torch.Tensor]] = []
-    outputs: list[torch.Tensor] = []
+@pytest.mark.parametrize("depth", [2, 3, 4, 5, 8])
+def test_u_skips_pair_first_with_last(depth):
+    """Block i >= L/2 hears block i - 1 and block L - 1 - i side by side through a layer of its own; the middle one of an odd
+    depth, and all before, hear block i - 1 alone."""
+    network, cond, time = make(TransformerConfig(width=16, depth=depth, heads=2, time="context", skips=True))
+    came: list[torch.Tensor] = []
+    went: list[torch.Tensor] = []
     for block in network.blocks:
-        block.register_forward_hook(lambda _m, _i, out: outputs.append(out))
-    for j, skip in enumerate(network.skips):
-        skip.register_forward_pre_hook(lambda _m, args, j=j: fed.append((j, args[0][..., 16:])))
-    network(torch.randn(2, 6, 16), Cond(context=torch.randn(2, 1, 16), mask=torch.ones(2, 1, dtype=torch.bool)), torch.rand(2))
-    for j, given in fed:
-        torch.testing.assert_close(given, outputs[1 - j])
+        block.register_forward_pre_hook(lambda _, args: came.append(args[0]))
+        block.register_forward_hook(lambda _, args, out: went.append(out))
+    network(torch.randn(2, 6, 16), cond, time)
+    layers = list(network.skips)
+    for i in range(1, depth):
+        if 2 * i < depth or i == depth - 1 - i:
+            assert torch.equal(came[i], went[i - 1])
+        else:
+            layer = layers.pop(0)
+            both = torch.cat((went[i - 1], went[depth - 1 - i]), dim=-1)
+            torch.testing.assert_close(came[i], F.linear(both, layer.weight, layer.bias))
+    assert not layers
+
+
+def heard(network: Transformer, cond: Cond, time: torch.Tensor) -> torch.Tensor:
+    """What the cross-attention of the first block is given."""
+    seen: list[torch.Tensor] = []
+    hook = network.blocks[0].cross.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    network(torch.randn(2, 6, 16), cond, time)
+    hook.remove()
+    return seen[0]
+
+
+def test_time_is_added_to_every_token_as_jasco_does():
+    """128 sinusoids of the plain time, sines first, 512, SiLU, 512, width; by numpy.  Without words it is a token by itself."""
+    network, cond, time = make(VARIANTS["jasco"])
+    assert time is not None and cond.context is not None
+    weights = {name: tensor.double().numpy() for name, tensor in network.time.state_dict().items()}
+    angles = time.double().numpy()[:, None] * np.array([10_000 ** (-i / 63) for i in range(64)])
+    x = np.concatenate([np.sin(angles), np.cos(angles)], axis=1) @ weights["first.weight"].T + weights["first.bias"]
+    x = (x / (1 + np.exp(-x))) @ weights["second.weight"].T + weights["second.bias"]
+    oracle = torch.tensor(x @ weights["out.weight"].T + weights["out.bias"])[:, None].float()
+    assert weights["first.weight"].shape == (512, 128) and weights["second.weight"].shape == (512, 512)
+    told = Cond(cond.context, cond.mask)
+    torch.testing.assert_close(heard(network, told, time), cond.context + oracle, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(heard(network, Cond(), time), oracle, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("causal", [False, True])

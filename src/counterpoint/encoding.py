@@ -28,7 +28,7 @@ from counterpoint import annotation
 from counterpoint.codecs.base import Codec
 from counterpoint.data.checks import CLIPPED, Hearing
 from counterpoint.data.index import Index, index, nothing_usable
-from counterpoint.data.latents import CacheInfo
+from counterpoint.data.latents import CacheInfo, note_scalars
 from counterpoint.data.report import write_skipped
 from counterpoint.data.row import Row, Skipped, hold_out
 from counterpoint.files import renamed, whole_lines, writing
@@ -85,7 +85,7 @@ def encode(
     info = replace(describe(rows, codec, paint), clipped=clipped)
     if (out / "info.json").is_file():
         _same_or_refuse(info, out)
-        return info
+        return CacheInfo.read(out / "info.json")
     partial = out.with_name(out.name + PARTIAL)
     if (partial / "info.json").is_file():
         _same_or_refuse(info, partial)
@@ -99,7 +99,7 @@ def encode(
         if progress is not None:
             progress(len(done), len(rows))
     _finish(partial, out, found, done)
-    return info
+    return CacheInfo.read(out / "info.json")
 
 
 def take_stock(corpus: Path, out: Path, clip_seconds: float, progress: Progress | None = None) -> Index:
@@ -184,7 +184,7 @@ def _same_or_refuse(info: CacheInfo, folder: Path) -> None:
         raise ValueError(
             f"{folder} was made with clipped = {found.clipped:g}, not {info.clipped:g}; ask for that, or use another folder."
         )
-    if replace(found, contents=info.contents) != info:
+    if replace(found, contents=info.contents, mean=None, std=None) != info:
         raise ValueError(f"{folder} was made from other clips; encode into another folder, or delete it first.")
     if found.contents not in (None, info.contents):
         raise ValueError(f"{folder} was made from clips that have since changed; encode into another folder, or delete it.")
@@ -371,6 +371,7 @@ def _finish(partial: Path, out: Path, found: Index, done: Mapping[int, Done]) ->
     with renamed(partial / "rows.jsonl") as path:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     write_skipped(partial, skipped)
+    note_scalars(partial)
     (partial / HEADS).unlink(missing_ok=True)
     with writing(out):
         os.replace(partial, out)

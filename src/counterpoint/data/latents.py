@@ -7,7 +7,8 @@ vectors.npy (float32, N g).
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from counterpoint.data.base import Item, spread
 from counterpoint.data.checks import CLIPPED
 from counterpoint.data.row import no_clips
+from counterpoint.files import renamed
 from counterpoint.types import Roll, Spec, View
 
 
@@ -43,6 +45,9 @@ class CacheInfo:
     """SHA-256 of the clips' lengths, captions and sizes of files; None where they were not noted."""
     clipped: float = CLIPPED
     """Share of samples at full scale above which a file was skipped."""
+    mean: float | None = None
+    std: float | None = None
+    """The scalars of the frames that are trained on (`LatentDataset.scalars`); None where they were not noted."""
 
     def dump(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -112,3 +117,38 @@ class LatentDataset:
         mean = total / count
         std = np.sqrt(np.maximum(square / count - mean**2, 1e-12))
         return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+    def segments(self, count: int, seconds: float, seed: int = 0) -> Iterator[np.ndarray]:
+        """Random segments "t d" of the continuous frames; every clip is as likely as another, shorter ones come whole."""
+        assert self.view == "continuous"
+        draw, length = np.random.default_rng(seed), self.spec.frames(seconds)
+        rows = [(number, row["frames"]) for number, row in self.rows if row["frames"] > 1]  # one frame does not deviate
+        for _ in range(count if rows else 0):
+            number, frames = rows[draw.integers(len(rows))]
+            first = int(draw.integers(max(0, frames - length) + 1))
+            yield self._read(number, slice(first, min(first + length, frames))).numpy().astype(np.float64)
+
+    def scalars(self, count: int = 2048, seconds: float = 10.0) -> tuple[float, float]:
+        """One mean and one standard deviation for all channels, of random segments of the split (paper, appendix E.2).
+
+        The mean is that of all numbers; the deviation is taken over the time of each segment and channel, then averaged.
+        Raises ValueError where no clip has two frames.
+        """
+        total, numbers, deviations = 0.0, 0, []
+        for frames in self.segments(count, seconds):
+            total, numbers = total + frames.sum(), numbers + frames.size
+            deviations.append(frames.std(axis=0, ddof=1).mean())
+        if not deviations:
+            raise ValueError("No clip is longer than a frame, so that nothing deviates; encode longer clips.")
+        return float(total / numbers), float(np.mean(deviations))
+
+
+def note_scalars(folder: Path) -> None:
+    """Note in the info.json of a cache whose rows are written what `data.normalise = "whole"` will take."""
+    info = CacheInfo.read(folder / "info.json")
+    rows = map(json.loads, (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines())
+    if not any(row["split"] == "train" and row["frames"] > 1 for row in rows):
+        return
+    mean, std = LatentDataset(folder, "train", 1).scalars()
+    with renamed(folder / "info.json") as path:
+        path.write_text(replace(info, mean=mean, std=std).dump(), encoding="utf-8")

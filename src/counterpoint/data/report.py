@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from counterpoint.data.latents import CacheInfo
 from counterpoint.data.row import Skipped, tally
 from counterpoint.files import renamed
 
@@ -40,4 +41,7 @@ def summary(folder: Path) -> list[str]:
     if skipped := read_skipped(folder):
         reasons = tally(thing.reason for thing in skipped)
         told.append(f"skipped: {len(skipped)} files ({reasons}); {folder / SKIPPED} names each with the reason")
+    info = CacheInfo.read(folder / "info.json")
+    if info.mean is not None and info.std is not None:
+        told.append(f'frames as a whole (data.normalise = "whole"): mean {info.mean:.4f}, deviation {info.std:.4f}')
     return told

@@ -1,9 +1,11 @@
 """The backbone of autoregression and flow alike: a pre-norm transformer over frames.
 
 It is told things in three ways (types.Cond): `context` by cross-attention, `vector` and flow time by adaptive layer norm
-("adaln", one shared projection and a table per block, PixArt-alpha section 2.3) or through the context ("context", as JASCO
-does, with one token of their own so that time has a path without words), and `frames` by whoever embeds the input.
-U-Net skips feed block i >= L/2 with the output of block L-1-i (Voicebox; the off-by-one of the paper's text is not followed).
+("adaln", one shared projection and a table per block, PixArt-alpha section 2.3) or added to every token of the context
+("context", as in JASCO, where nothing tells time to a network without words; here it then is a token by itself), and `frames`
+by whoever embeds the input.
+U-Net skips feed block i >= L/2 with the output of block L-1-i (Voicebox; the off-by-one of the paper's text is not followed);
+the block in the middle of an odd L has none.
 """
 
 import math
@@ -91,7 +93,7 @@ class Transformer(nn.Module):
         half = config.depth // 2
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.skips = nn.ModuleList(nn.Linear(2 * config.width, config.width) for _ in range(half if config.skips else 0))
-        self.time = None if config.time == "none" else TimeEmbedding(config.width)
+        self.time = None if config.time == "none" else _time_embedding(config)
         self.ahead = TimeEmbedding(config.width) if config.spans else None
         self.modulation = nn.Linear(config.width, 6 * config.width) if config.time == "adaln" else None
         self.norm = nn.LayerNorm(config.width)
@@ -166,10 +168,7 @@ class Transformer(nn.Module):
         if self.config.time == "adaln" or told is None:
             return cond.context, cond.mask
         token = told[:, None]  # b 1 h
-        if cond.context is None or cond.mask is None:
-            return token, None
-        real = torch.ones_like(cond.mask[:, :1])
-        return torch.cat((token, cond.context + token), dim=1), torch.cat((real, cond.mask), dim=1)
+        return (token, None) if cond.context is None else (cond.context + token, cond.mask)
 
 
 class Block(nn.Module):
@@ -249,6 +248,29 @@ class TimeEmbedding(nn.Module):
     def forward(self, time: Float[Tensor, " b"]) -> Float[Tensor, "b h"]:
         angles = time[:, None].float() * self.get_buffer("frequencies")
         return self.second(F.silu(self.first(torch.cat((angles.cos(), angles.sin()), dim=-1))))
+
+
+class ContextTimeEmbedding(nn.Module):
+    """Flow time as JASCO embeds it for the context: 128 sinusoids, two layers of 512, and one onto the width.
+
+    Their frequencies, from 1 to 1 / 10,000, were made for positions: over the unit interval few of them turn by much.
+    """
+
+    def __init__(self, width: int, sinusoids: int = 128, inner: int = 512, period: float = 10_000.0) -> None:
+        super().__init__()
+        half = sinusoids // 2
+        self.register_buffer("frequencies", period ** (-torch.arange(half) / (half - 1)), persistent=False)
+        self.first = nn.Linear(sinusoids, inner)
+        self.second = nn.Linear(inner, inner)
+        self.out = nn.Linear(inner, width)
+
+    def forward(self, time: Float[Tensor, " b"]) -> Float[Tensor, "b h"]:
+        angles = time[:, None].float() * self.get_buffer("frequencies")
+        return self.out(self.second(F.silu(self.first(torch.cat((angles.sin(), angles.cos()), dim=-1)))))
+
+
+def _time_embedding(config: TransformerConfig) -> TimeEmbedding | ContextTimeEmbedding:
+    return ContextTimeEmbedding(config.width) if config.time == "context" else TimeEmbedding(config.width)
 
 
 def _init_linear(module: nn.Module) -> None:

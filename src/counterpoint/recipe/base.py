@@ -8,7 +8,7 @@
     train = { steps = 20000, precision = "bf16" }
 
 Where `codec` is a table, the codec itself is trained, on clips of audio; where `start` names a flow model, a copy of it
-learns to make music in fewer steps.
+learns to make music in fewer steps.  A recipe may start from another one (`layers.py`).
 """
 
 import difflib
@@ -24,6 +24,7 @@ from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.config import Config
 from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.optim import OptimConfig
+from counterpoint.recipe.layers import read_layers
 from counterpoint.systems.codecgan import CodecganConfig
 from counterpoint.systems.jasco import JascoConfig, Sampling
 from counterpoint.systems.meanflow import MeanflowConfig
@@ -38,6 +39,9 @@ class LatentsConfig(Config):
     crop_seconds: float = Field(default=10.0, gt=0)
     words: int = Field(default=2000, ge=1)
     """Size of the vocabulary that is learnt from the captions, where the system has none yet."""
+    normalise: Literal["channels", "whole"] = "channels"
+    """What brings continuous frames to a mean of 0 and a deviation of 1: each channel's own, or one of each for all, as in the
+    paper (`LatentDataset.scalars`).  They are taken when training begins, and saved with the model."""
     weight_power: float = Field(default=1.0, ge=0)
     """A channel counts in the loss as its standard deviation before whitening, to this power."""
 
@@ -144,7 +148,9 @@ def _kind(content: Mapping[str, Any]) -> type[AnyRecipe]:
 
 def read(path: Path, changes: Sequence[str]) -> AnyRecipe:
     """The recipe at `path`, changed.  Raises ValueError."""
-    content = settings.override(settings.read(path), changes)
+    if any(change.partition("=")[0].strip() == "base" for change in changes):
+        raise ValueError("A base is named in a recipe; on the command line, give the other recipe itself.")
+    content = settings.override(read_layers(path), changes)
     kind = _kind(content)
     _refuse_short_names(kind, changes)
     try:

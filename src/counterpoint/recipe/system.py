@@ -20,7 +20,7 @@ from counterpoint.encoding import digest
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.parallel import Place
-from counterpoint.recipe.base import Recipe
+from counterpoint.recipe.base import LatentsConfig, Recipe
 from counterpoint.recipe.folder import begin, export_codec, refuse_another_recipe
 from counterpoint.systems.base import System, Trainable
 from counterpoint.systems.jasco import Jasco
@@ -76,9 +76,7 @@ def build(recipe: Recipe) -> Parts:
     if system.view == "tokens":
         _check_tokens(recipe, codec, info)
     if isinstance(system, Jasco):
-        mean, std = clips.statistics()
-        raw = codec.scale if isinstance(codec, Spectral) else torch.ones_like(std)  # before the codec's own whitening
-        system.normalise_by(mean, std, (raw * std) ** data.weight_power)
+        _normalise(system, recipe, codec, clips)
     frames = info.spec.frames(data.crop_seconds)
     train_data, valid_data = (LatentDataset(data.folder, split, frames, system.view) for split in ("train", "valid"))
     return Parts(config, system, codec, train_data, valid_data)
@@ -94,7 +92,7 @@ def _with_vocabulary(recipe: Recipe, clips: LatentDataset) -> SystemConfig:
     """The system's settings with the captions' vocabulary, where it is told words and has none yet.  Raises ValueError."""
     config, data = recipe.system, recipe.data
     if isinstance(config.words, T5Config):
-        if "words" in data.model_fields_set:
+        if data.words != LatentsConfig.model_fields["words"].default:  # a run's own recipe.json states it
             raise ValueError("data.words is the size of a vocabulary, and T5 brings its own; leave it out.")
         return config
     if config.words.vocabulary:
@@ -104,14 +102,29 @@ def _with_vocabulary(recipe: Recipe, clips: LatentDataset) -> SystemConfig:
     return config.model_copy(update={"words": words})
 
 
+def _normalise(system: Jasco, recipe: Recipe, codec: Codec, clips: LatentDataset) -> None:
+    """Give the system the statistics of its frames.  Raises ValueError for a setting that they would make idle."""
+    data = recipe.data
+    if data.normalise == "channels":
+        mean, std = clips.statistics()
+    elif data.weight_power != 1.0 and not isinstance(codec, Spectral):
+        raise ValueError('data.weight_power weighs channels by deviations, and normalise = "whole" has one; leave it out.')
+    else:
+        mean, std = (torch.full((clips.spec.dim,), number) for number in clips.scalars())
+    raw = codec.scale if isinstance(codec, Spectral) else torch.ones_like(std)  # before the codec's own whitening
+    system.normalise_by(mean, std, (raw * std) ** data.weight_power)
+
+
 def _check_tokens(recipe: Recipe, codec: Codec, info: CacheInfo) -> None:
     """Raises ValueError for tokens of other codebooks, and for a setting that tokens have no use for."""
     if digest(codec.token_state()) != info.codebooks:
         raise ValueError(
             f"The tokens in {recipe.data.folder} are of other codebooks than those of {recipe.codec!r} now; encode again."
         )
-    if "weight_power" in recipe.data.model_fields_set and recipe.data.weight_power != 1.0:
+    if recipe.data.weight_power != 1.0:
         raise ValueError("data.weight_power weighs channels of continuous frames, and this system learns tokens; leave it out.")
+    if recipe.data.normalise != "channels":
+        raise ValueError("data.normalise is for continuous frames, and this system learns tokens; leave it out.")
 
 
 def render(count: int, parts: Parts, system: Trainable, step: int, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -84,6 +85,12 @@ class System(Trainable, ABC):
         task = task_of(canvas)
         if task not in self.tasks:
             raise ValueError(f"This model cannot {task}; it can {', '.join(self.tasks)}.")
+
+
+def has_biases(settings: Mapping[str, Any]) -> bool:
+    """Whether the layers around a backbone have biases where the settings do not say so: not with MusicGen's positions, which
+    come with the paper's network; otherwise, as in all models that were stored before there was a choice, they have."""
+    return "backbone" not in settings or settings["backbone"].positions != "sinusoidal"
 
 
 def task_of(canvas: Canvas) -> str:

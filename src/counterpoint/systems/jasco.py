@@ -1,8 +1,9 @@
 """Flow matching over a codec's continuous frames, told words and a score.
 
 After JASCO (Tal et al. 2024) and the flow half of "Auto-Regressive vs Flow-Matching" (sections 3.3 and 4): conditions that run
-along time are concatenated to the noisy frames on channels and projected; words are attended to.  What differs here is in the
-config: time by adaptive layer norm, preconditioning, and a whole score where JASCO has chords, melody and drums.
+along time are concatenated to the noisy frames on channels and projected; words are attended to.  The config's defaults are the
+paper's, but for a whole score where JASCO has chords, melody and drums; what else there is (time by adaptive layer norm,
+preconditioning, a canvas) is a choice in the config.
 
 Reading order: `objectives` is training, `generate` is sampling; both go through `velocity`.
 """
@@ -25,7 +26,7 @@ from counterpoint.config import Config
 from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.paradigms import flow, guidance
 from counterpoint.paradigms.solvers import SCHEDULES, SOLVERS, ScheduleName, SolverName, dopri5, leaps
-from counterpoint.systems.base import System
+from counterpoint.systems.base import System, has_biases
 from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values
 
 
@@ -55,9 +56,11 @@ class JascoConfig(Config):
     """The paper's model is the default; recipes state what differs."""
 
     kind: Literal["jasco"] = "jasco"
-    backbone: TransformerConfig = TransformerConfig(skips=True)
+    backbone: TransformerConfig = TransformerConfig(time="context", positions="sinusoidal", skips=True)
     words: TextConfig = WordsConfig()
     score: OptionalScore = ScoreConfig()
+    frame_bias: bool = Field(default_factory=has_biases)
+    """Whether the layers between frames and backbone have biases: as a rule, not with MusicGen's positions."""
     sigma_min: float = Field(default=1e-5, ge=0, lt=1)
     time_distribution: flow.TimeDistribution = "uniform"
     time_weight: flow.TimeWeight = "increasing"
@@ -141,11 +144,11 @@ class Jasco(System):
         self.conditioners = Conditioners({name: kind.build(width) for name, kind in told.items() if kind is not None})
         self.conditions = tuple(self.conditioners)
         given = spec.dim + 1 if config.canvas > 0 else 0  # the frames that are given, and which they are
-        self.embed = nn.Linear(spec.dim + given + (config.score.channels if config.score else 0), width)
+        self.embed = nn.Linear(spec.dim + given + (config.score.channels if config.score else 0), width, config.frame_bias)
         self.backbone = config.backbone.build()
-        self.out = nn.Linear(width, spec.dim)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = nn.Linear(width, spec.dim, config.frame_bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
         self.register_buffer("mean", torch.zeros(spec.dim))
         self.register_buffer("std", torch.ones(spec.dim))
         self.register_buffer("weight", torch.ones(spec.dim))

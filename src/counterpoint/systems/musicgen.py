@@ -9,7 +9,7 @@ Reading order: `objectives` is training, `stream` is sampling; both go through `
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -26,7 +26,7 @@ from counterpoint.config import Config
 from counterpoint.nn.transformer import Memory, TransformerConfig
 from counterpoint.paradigms import autoregressive as ar
 from counterpoint.paradigms import guidance
-from counterpoint.systems.base import System
+from counterpoint.systems.base import System, has_biases
 from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values, View
 
 
@@ -39,10 +39,6 @@ class Sampling(Config):
     guidance: dict[str, FiniteFloat] = Field(default_factory=lambda: {"all": 3.0}, min_length=1)
 
 
-def _with_biases(settings: dict[str, Any]) -> bool:
-    return "backbone" not in settings or settings["backbone"].positions != "sinusoidal"
-
-
 class MusicgenConfig(Config):
     """The paper's network is the default, and what needs no download; recipes state what differs."""
 
@@ -52,7 +48,7 @@ class MusicgenConfig(Config):
     score: OptionalScore = ScoreConfig()
     delays: tuple[int, ...] = (0, 1, 2, 3)
     """Steps by which each level lags; as many leading levels of the codec are made as there are delays."""
-    head_bias: bool = Field(default_factory=_with_biases)
+    head_bias: bool = Field(default_factory=has_biases)
     """Whether the layers that predict tokens have biases: as a rule, not with MusicGen's positions, and otherwise they have."""
     drop_all: float = Field(default=0.2, ge=0, le=1)
     """Chance that an item is told nothing in training."""
