@@ -120,27 +120,54 @@ def _option(word: str) -> dict[str, Any]:
     }[word[0]]()
 
 
-def grid(name: str) -> list[str]:
-    """Cells by name, what is cheap first."""
-    if name == "early":
-        ways = ["uniform:euler:4", "uniform:midpoint:4", "uniform:euler:8", "uniform:euler:16", "uniform:euler:50"]
-        return [f"{conditions}:{way}:g{GUIDANCE}" for way in ways for conditions in ("plan", "words")]
-    steps = {"euler": (1, 2, 4, 8, 16, 25, 50, 100), "midpoint": (1, 2, 4, 8, 16), "heun": (1, 2, 4, 8, 16), "rk4": (1, 2, 4)}
-    ways = [f"uniform:{solver}:{n}:g{GUIDANCE}" for solver, counts in steps.items() for n in counts]
-    ways += [
-        f"{schedule}:{solver}:{n}:g{GUIDANCE}"
-        for schedule in ("shifted", "log-snr", "sway")
-        for solver in ("euler", "midpoint")
-        for n in (2, 4, 8)
-    ]
+SCHEDULES = ("uniform", "shifted", "log-snr", "sway")
+FREE = {"euler": (1, 2, 4, 8, 16, 25, 50, 100), "midpoint": (1, 2, 4, 8, 16), "heun": (1, 2, 4, 8, 16), "rk4": (1, 2, 4)}
+SPANS = ("0,0.5", "0.25,1", "0.25,0.75")
+
+
+def early() -> list[str]:
+    """A first look."""
+    return [f"uniform:{way}:g{GUIDANCE}" for way in ("euler:4", "midpoint:4", "euler:8", "euler:16", "euler:50")]
+
+
+def eight() -> list[str]:
+    """What can be had without training for 8 evaluations in all, and for 4."""
+    guided = [f"{schedule}:{way}:g{GUIDANCE}" for schedule in SCHEDULES for way in ("euler:4", "midpoint:2")]
+    guided += [f"uniform:{way}:g{GUIDANCE}" for way in ("heun:2", "rk4:1", "euler:2", "midpoint:1")]
+    alone = [f"{schedule}:{way}:g1" for schedule in SCHEDULES for way in ("euler:8", "midpoint:4", "euler:4", "midpoint:2")]
+    # Some steps are guided and some are not: 5 + 3, 6 + 2, 7 + 1 evaluations, then 3 + 1.
+    spans = (
+        "5:0,0.5",
+        "5:0.3,1",
+        "5:0.1,0.7",
+        "6:0,0.2",
+        "6:0.3,0.6",
+        "6:0.6,1",
+        "7:0,0.1",
+        "7:0.4,0.5",
+        "3:0,0.1",
+        "3:0.3,0.4",
+    )
+    mixed = [f"uniform:euler:{steps}:g{GUIDANCE}:i{span}" for steps, span in (word.split(":") for word in spans)]
+    return [*guided, *mixed, *alone]
+
+
+def free() -> list[str]:
+    """Every solver and schedule."""
+    ways = [f"uniform:{solver}:{n}:g{GUIDANCE}" for solver, counts in FREE.items() for n in counts]
+    tilted = [(schedule, solver, n) for schedule in SCHEDULES[1:] for solver in ("euler", "midpoint") for n in (2, 4, 8)]
+    ways += [f"{schedule}:{solver}:{n}:g{GUIDANCE}" for schedule, solver, n in tilted]
     ways += [f"uniform:dopri5:{tolerance}:g{GUIDANCE}" for tolerance in ("0.1", "0.01", "0.001")]
-    ways += [
-        f"uniform:{solver}:{n}:g{GUIDANCE}:i{span}"
-        for solver, n in (("euler", 8), ("midpoint", 4))
-        for span in ("0,0.5", "0.25,1", "0.25,0.75")
-    ]
-    ways += [f"uniform:{solver}:{n}:g1" for solver, n in (("euler", 4), ("euler", 8), ("euler", 16), ("midpoint", 4))]
-    return [f"{conditions}:{way}" for way in ways for conditions in ("plan", "words")]
+    ways += [f"uniform:{way}:g{GUIDANCE}:i{span}" for way in ("euler:8", "midpoint:4") for span in SPANS]
+    return ways + [f"uniform:{way}:g1" for way in ("euler:4", "euler:8", "euler:16", "midpoint:4")]
+
+
+GRIDS = {"early": early, "eight": eight, "free": free}
+
+
+def grid(name: str) -> list[str]:
+    """Cells by name."""
+    return [f"{conditions}:{way}" for way in GRIDS[name]() for conditions in ("plan", "words")]
 
 
 @dataclass(frozen=True)
@@ -409,7 +436,7 @@ def main() -> None:
     parser.add_argument("command", choices=("make", "judge", "report"))
     parser.add_argument("--model", default="jasco-tiny", help="shipped name or folder; its last part names the cells")
     parser.add_argument("--cell", nargs="+", default=[])
-    parser.add_argument("--grid", nargs="+", default=[], choices=("early", "free"))
+    parser.add_argument("--grid", nargs="+", default=[], choices=tuple(GRIDS))
     parser.add_argument("--clips", type=int, default=256)
     parser.add_argument("--corpus", type=Path, default=Path("runs/few"))
     parser.add_argument("--latents", type=Path, default=Path("runs/few-latents"))

@@ -118,7 +118,7 @@ def test_what_is_no_cell_is_refused(text):
 
 
 def test_cells_of_the_grids_differ():
-    for name in ("early", "free"):
+    for name in few_steps.GRIDS:
         names = [few_steps.Cell.read("m", text).name for text in few_steps.grid(name)]
         assert len(set(names)) == len(names)
 
@@ -140,6 +140,7 @@ COSTS = {
     "words:uniform:euler:3:g1.5": 6,
     "words:uniform:euler:3:g1": 3,
     "words:uniform:euler:4:g1.5:i0.1,0.6": 6,
+    "words:uniform:euler:5:g1.5:i0.1,0.7": 8,
     "words:uniform:midpoint:3:g1.5": 12,
     "words:shifted:rk4:2:g1.5:r0.7": 16,
     "words:own": 8,
