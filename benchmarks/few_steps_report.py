@@ -120,8 +120,10 @@ def _number(value: float | None, form: str) -> str:
 def _bounds(figure: dict[str, float] | None, digits: int | None = None) -> str:
     if figure is None:
         return ""
+    if figure["mean"] < 1e-6:
+        return "0"
     if digits is None:  # three figures of what is told
-        digits = max(0, 2 - int(np.floor(np.log10(max(figure["mean"], 1e-9))))) if figure["mean"] > 1e-6 else 0
+        digits = max(0, 2 - int(np.floor(np.log10(figure["mean"]))))
     return "{mean:.{d}f} ({low:.{d}f} to {high:.{d}f})".format(**figure, d=digits)
 
 
