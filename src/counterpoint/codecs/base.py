@@ -31,6 +31,12 @@ class Codec(nn.Module, abc.ABC):
         """Frames that cover `samples`."""
         return math.ceil(samples / self.hop)
 
+    def checked(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b c n"]:
+        """`audio` as it is.  Raises ValueError where its shape is not what the codec takes."""
+        if audio.ndim != 3 or audio.shape[1] != self.channels or audio.shape[2] == 0:
+            raise ValueError(f"The codec wants (batch, {self.channels}, samples), not {tuple(audio.shape)}; mix its channels.")
+        return audio
+
     @abc.abstractmethod
     def encode(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b t d"]:
         """Continuous frames of roughly zero mean and unit variance per channel."""

@@ -95,7 +95,7 @@ class Vae(Codec):
         self, audio: Float[Tensor, "b c n"], chunk_frames: int = 500
     ) -> tuple[Float[Tensor, "b t d"], Float[Tensor, "b t d"]]:
         """Means and deviations of the frames' Gaussians, neither shifted nor scaled."""
-        pieces = regroup([self._check(audio)], chunk_frames * self.hop, -1, audio.shape[-1])
+        pieces = regroup([self.checked(audio)], chunk_frames * self.hop, -1, audio.shape[-1])
         mean, deviation = gaussian(torch.cat(list(self._told(pieces)), dim=-1))
         return rearrange(mean, "b d t -> b t d"), rearrange(deviation, "b d t -> b t d")
 
@@ -103,7 +103,7 @@ class Vae(Codec):
         self, parts: Iterable[Float[Tensor, "b c _"]], chunk_frames: int = 25
     ) -> Iterator[Float[Tensor, "b _ d"]]:
         """See Codec; frames are certain when all that they hear has come."""
-        for told in self._told(regroup(map(self._check, parts), chunk_frames * self.hop, -1)):
+        for told in self._told(regroup(map(self.checked, parts), chunk_frames * self.hop, -1)):
             yield (rearrange(gaussian(told)[0], "b d t -> b t d") - self.mean) / self.std
 
     def decode(
@@ -131,11 +131,6 @@ class Vae(Codec):
         reach = self._heard * self.hop  # whole frames, so that the strides fall on the same samples everywhere
         for piece in around(pieces, reach, reach, -1):
             yield piece.own(self.encoder(piece.x), -1, down=self.hop)
-
-    def _check(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b c n"]:
-        if audio.ndim != 3 or audio.shape[1] != self.channels or audio.shape[2] == 0:
-            raise ValueError(f"The codec wants (batch, {self.channels}, samples), not {tuple(audio.shape)}; mix its channels.")
-        return audio
 
     def to_tokens(self, frames: Float[Tensor, "b t d"], levels: int | None = None) -> Int[Tensor, "b k t"]:
         """Raises ValueError: there are none."""
