@@ -15,7 +15,8 @@ guidance), :rRESCALE; dopri5 has a tolerance for STEPS; CONDITIONS:own is the ch
 2.56 s of the first n compositions, with the clip's number as seed, by batches of 32 under bfloat16 on one thread.
 
 Measured against the real renderings of the same compositions (frechet.py): the Frechet distance of the codec's continuous
-frames; that of log-mel frames, decoded; both with bootstrap intervals, and their ratio to 200 Euler steps with guidance, on
+frames; that of log-mel frames, decoded, in dB of one reference for all (a clip's own loudest would make a dull clip, which has
+lower peaks, look brighter); both with bootstrap intervals, and their ratio to 200 Euler steps with guidance, on
 paired resamples.  Because that distance is blind to order in time, also: `log_mel`, the mean difference in dB (with a plan);
 `dispersion`, how much bands move (dB); `flux`, how much they change from one spectrum to the next (dB; too high: flicker).
 Rows `real`, `codec` and `tokens` are the renderings themselves, encoded and decoded, and quantised and decoded.
@@ -368,8 +369,9 @@ class Judge:
         parts = torch.from_numpy(frames).split(PART)
         made = real if cell.model == "real" else [one[0].numpy() for part in parts for one in self.codec.decode(part)]
         mels = np.stack([spectra.log_mel(one, rate) for one in made])  # b m t
+        levels = np.stack([spectra.level_mel(one, rate) for one in made])
         return {
-            "mel": mels.transpose(0, 2, 1)[:, ::EVERY].astype(np.float16),
+            "mel": levels.transpose(0, 2, 1)[:, ::EVERY].astype(np.float16),
             "log_mel": np.array([spectra.log_mel_db(ours, theirs, rate) for ours, theirs in zip(made, real, strict=True)]),
             "dispersion": np.array([spectra.dispersion(mel) for mel in mels]),
             "flux": np.abs(np.diff(mels, axis=2)).mean((1, 2)),
