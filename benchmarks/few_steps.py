@@ -340,7 +340,7 @@ class Judge:
             drawn[space] = [float(f"{value:.6g}") for value in distances]
         names = [name for name in heard[0] if name != "mel" and (name != "log_mel" or cell.conditions != "words")]
         figures = {name: interval(np.concatenate([one[name] for one in heard]).tolist()) for name in names}
-        return {"cell": asdict(cell), "name": cell.name, "n": n, "figures": figures, "frechet": drawn, **self._cost(cell)}
+        return {"cell": asdict(cell), "name": cell.name, "n": n, "figures": figures, "frechet": drawn, **self.cost(cell)}
 
     def _batch(self, cell: Cell, ids: list[int]) -> tuple[Clips, dict[str, np.ndarray]]:
         frames = self._frames(cell, ids)
@@ -386,10 +386,10 @@ class Judge:
             self._real[space, n] = frechet.moments(clips).gaussians(counts)
         return self._real[space, n]
 
-    def _cost(self, cell: Cell) -> dict[str, Any]:
-        """Evaluations a clip, and seconds (the median batch's: the first one also compiles)."""
+    def cost(self, cell: Cell) -> dict[str, Any]:
+        """Evaluations a clip, seconds (the median batch's: the first one also compiles), and what made the clips."""
         if cell.model in FLOORS:
-            return {"evaluations": None, "seconds": None}
+            return {"evaluations": None, "seconds": None, "version": None, "view": None}
         folder = self.folder / cell.name
         note = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
         notes = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("[0-9]*.json"))]
@@ -413,12 +413,17 @@ def made_cells(folder: Path, held: Held, n: int) -> list[Cell]:
     return cells
 
 
+def judged(target: Path, cost: dict[str, Any]) -> bool:
+    """Whether the result is there, and is that of these weights."""
+    return target.exists() and json.loads(target.read_text(encoding="utf-8"))["version"] == cost["version"]
+
+
 def judge_all(args: argparse.Namespace, held: Held) -> None:
     """Judge all cells that are there and not judged yet."""
     judge = Judge(held, args.made, args.codec, args.draws)
     for cell in made_cells(args.made, held, args.clips):
         target = args.out / f"{cell.name}-n{args.clips}.json"
-        if not target.exists():
+        if not judged(target, judge.cost(cell)):
             started = time.perf_counter()
             write_json(target, judge.judge(cell, args.clips))
             print(f"{cell.name}, {args.clips} clips: judged in {time.perf_counter() - started:.0f} s", flush=True)

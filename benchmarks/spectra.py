@@ -22,7 +22,7 @@ def log_mel(audio: Samples, rate: int) -> Array:
 
 
 def level_mel(audio: Samples, rate: int) -> Array:
-    """Mel magnitudes in dB, `128 t`, of one reference for all clips, no less than -50: 80 below the loudest of the corpus' clips.
+    """Mel magnitudes in dB, `128 t`, of one reference for all clips, no less than -50: some 80 below the corpus' loudest.
 
     Unlike `log_mel`, in which one loud moment makes all the rest of a clip quieter.
     """
