@@ -5,7 +5,7 @@
 For each model the medians of the runs, each with a seed of its own, after one to warm up: seconds until the first chunk of
 `Model.stream` (from the request, with the plan; the model is loaded) and how long that chunk is; seconds of music per second
 of work, streamed and by `Model.generate`; and the least music that was ahead of a listener who started with the first chunk
-(below 0: there were gaps).
+(below 0: there were gaps).  `whole` is `Model.generate`: plan, frames, decoding and mastering, in seconds.
 """
 
 import argparse
@@ -64,7 +64,8 @@ def main() -> None:
         once = statistics.median(whole(model, asked.seconds, seed) for seed in range(asked.runs))
         print(
             f"{os.path.basename(name):<16} first audio {first:6.2f} s ({chunk:.2f} s long)   "
-            f"stream {asked.seconds / total:5.2f} x real time, least ahead {ahead:+.2f} s   whole {asked.seconds / once:5.2f} x"
+            f"stream {asked.seconds / total:5.2f} x real time, least ahead {ahead:+.2f} s   "
+            f"whole {once:5.2f} s ({asked.seconds / once:.2f} x)"
         )
 
 

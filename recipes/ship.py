@@ -1,7 +1,11 @@
-"""Put a trained run into the package as a shipped model: 16-bit weights, and its settings.
+"""Put a trained run into the package as a shipped model: its weights in 16 or 8 bits (`hub/storage.py`), and its settings.
 
 python recipes/ship.py runs/spectral-tiny spectral-tiny
-python recipes/ship.py runs/jasco-tiny jasco-tiny --codec spectral-tiny
+python recipes/ship.py runs/jasco-tiny jasco-tiny --codec spectral-tiny --bits 8
+
+What ships already is a checkpoint, too, and is packed anew in the same way (its card stays); what 8 bits have lost is lost:
+
+python recipes/ship.py src/counterpoint/shipped/jasco-tiny jasco-tiny --codec spectral-tiny --bits 8
 """
 
 import argparse
@@ -9,6 +13,7 @@ from pathlib import Path
 
 from counterpoint.encoding import digest
 from counterpoint.hub import checkpoint
+from counterpoint.hub.storage import Bits
 
 SHIPPED = Path(__file__).parent.parent / "src" / "counterpoint" / "shipped"
 
@@ -19,20 +24,23 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="the folder that training wrote")
     parser.add_argument("name", help="the name that it ships under")
     parser.add_argument("--codec", help="the shipped codec that a system belongs to")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=16, help="of a weight on disk; 8 are those of matrices")
     options = parser.parse_args()
     try:
-        ship(options.run, SHIPPED / options.name, options.codec)
+        ship(options.run, SHIPPED / options.name, options.codec, options.bits)
     except ValueError as error:
         parser.exit(2, f"{error}\n")
 
 
-def ship(run: Path, target: Path, codec: str | None) -> None:
+def ship(run: Path, target: Path, codec: str | None, bits: Bits = 16) -> None:
     """Write the codec, or the system and the name of its codec, of `run` into `target`; raises ValueError."""
     manifest = checkpoint.read_manifest(run)
     if manifest.kind in checkpoint.CODECS:
         if codec is not None:
             raise ValueError(f"{run} is a codec itself; leave out --codec.")
-        checkpoint.save(target, checkpoint.load_codec(run), manifest, half=True)
+        if bits == 8:
+            raise ValueError(f"{run} is a codec, and 8 bits have been measured on systems alone; ship it with --bits 16.")
+        checkpoint.save(target, checkpoint.load_codec(run), manifest, bits=bits)
         return
     if codec not in checkpoint.shipped():
         raise ValueError(
@@ -43,7 +51,7 @@ def ship(run: Path, target: Path, codec: str | None) -> None:
         raise ValueError(
             f"{run} was trained on frames of another encoder than {codec}'s; encode with {codec} and train on those."
         )
-    checkpoint.save(target, loaded.system, manifest.model_copy(update={"codec": codec}), half=True)
+    checkpoint.save(target, loaded.system, manifest.model_copy(update={"codec": codec}), bits=bits)
 
 
 if __name__ == "__main__":

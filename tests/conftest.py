@@ -14,6 +14,7 @@ from jaxtyping import install_import_hook
 ROOMS = (
     "audio",
     "codecs",
+    "comparison",
     "conditioners",
     "generation",
     "nn",
@@ -54,6 +55,30 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint.save(folder / "codec", codec, checkpoint.codec_manifest(codec_config, codec))
     checkpoint.save(folder, system, checkpoint.system_manifest(config, system, codec), card="# tiny\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_family(tiny_model: Path) -> dict[str, Path]:
+    """The tiny jasco with two relatives that share its codec: one that makes token after token, and a distilled one."""
+    import torch
+
+    from counterpoint.hub import checkpoint
+    from counterpoint.systems.jasco import JascoConfig, Sampling
+    from counterpoint.systems.musicgen import MusicgenConfig
+
+    flow = JascoConfig.tiny().model_dump()
+    flow["backbone"]["spans"], flow["distilled"] = True, {"all": 3.0}
+    flow["sampling"] = Sampling(steps=2, guidance={"all": 1.0}).model_dump()
+    codec, family = checkpoint.load_codec(tiny_model), {"tiny": tiny_model}
+    for name, config in {"tiny-ar": MusicgenConfig.tiny(), "tiny-fast": JascoConfig.model_validate(flow)}.items():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            system = config.build(codec.spec)
+            torch.nn.init.normal_(system.out.weight, std=0.1)
+        family[name] = tiny_model.with_name(name)
+        checkpoint.save(family[name], system, checkpoint.system_manifest(config, system, codec), card=f"# {name}\n")
+        (family[name] / "codec").symlink_to(tiny_model / "codec")
+    return family
 
 
 @pytest.fixture(scope="session")

@@ -157,6 +157,13 @@ def test_log_mel_difference_is_the_gain_and_zero_for_itself():
     assert spectra.log_mel_db(noise / 2, noise, RATE) == pytest.approx(20 * np.log10(2), abs=0.01)
 
 
+def test_log_msd_is_the_gain_in_powers_of_ten():
+    noise = (0.1 * np.random.default_rng(1).standard_normal(RATE)).astype(np.float32)
+    assert spectra.log_msd(noise, noise, RATE) == 0
+    for sizes in ((1024,), (512, 1024, 2048)):
+        assert spectra.log_msd(noise / 10, noise, RATE, sizes) == pytest.approx(2, abs=0.02)
+
+
 def test_frechet_of_shifted_frames_is_the_squared_shift():
     frames = np.random.default_rng(2).standard_normal((128, 2000))
     assert spectra.frechet_log_mel([frames], [frames]) == pytest.approx(0, abs=1e-3)

@@ -10,12 +10,14 @@ PACKAGE = Path(__file__).parent.parent / "src" / "counterpoint"
 
 LAYERS = [
     {"cli"},
+    {"ending"},
     {"recipe"},
     {"training"},
     {"bad_batch"},
     {"evaluation", "encoding"},
+    {"comparison"},
     {"generation", "destination"},
-    {"hub", "planning"},
+    {"hub", "planning", "sampler"},
     {"systems", "request", "journal"},
     {"codecs", "conditioners", "paradigms", "data", "metrics"},
     {"analysis"},

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint import audio, cli
+from counterpoint import audio, cli, ending, request
 from counterpoint.hub import checkpoint
+from counterpoint.systems import jasco, musicgen
 
 PROMPT = "a slow piano piece in A minor, 100 bpm"
 
@@ -89,6 +90,20 @@ BAD_GENERATE = {
     "guidance in words": ["--guidance", "much"],
     "guidance by a stranger": ["--guidance", "smell=3"],
     "guidance by a plan that is not there": ["--guidance", "score=3", "--plan", "none"],
+    "unknown solver": ["--solver", "eulr"],
+    "unknown schedule": ["--schedule", "cosine"],
+    "tolerance without dopri5": ["--tolerance", "0.01"],
+    "no tolerance": ["--solver", "dopri5", "--tolerance", "0"],
+    "steps with dopri5": ["--solver", "dopri5", "--steps", "8"],
+    "schedule with dopri5": ["--solver", "dopri5", "--schedule", "sway"],
+    "interval reversed": ["--guidance-interval", "0.9:0.2"],
+    "interval outside": ["--guidance-interval", "0.5:1.5"],
+    "interval in words": ["--guidance-interval", "early"],
+    "interval of one end": ["--guidance-interval", "0.5"],
+    "interval of nothing": ["--guidance-interval", "0.2:0.9", "--guidance", "1"],
+    "rescaled beyond": ["--guidance-rescale", "1.5"],
+    "rescaling of nothing": ["--guidance-rescale", "0.5", "--guidance", "1"],
+    "setting of another kind of model": ["--top-k", "3"],
     "unknown option": ["--secnds", "3"],
     "second prompt": ["with", "flute"],
     "unknown format": ["--format", "aiff"],
@@ -187,6 +202,12 @@ def test_bad_commands(
         (["generate", PROMPT, "piece"], "quotes"),
         (["generate", PROMPT, "-o", "song.aiff"], ".flac"),
         (["generate", PROMPT, "--seconds", "0"], "600"),
+        (["generate", PROMPT, "--solver", "eulr"], "(did you mean 'euler'?); known here: euler, midpoint, heun, rk4, dopri5."),
+        (
+            ["generate", PROMPT, "--schedule", "logsnr"],
+            "(did you mean 'log-snr'?); known here: uniform, shifted, log-snr, sway.",
+        ),
+        (["generate", PROMPT, "--guidance-interval", "0.9:0.2"], "such as 0.2:0.9, not 0.9:0.2"),
     ],
 )
 def test_sentences_say_what_to_do(argv: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -349,6 +370,12 @@ def test_help_answers_at_once() -> None:
         assert command in done.stdout
 
 
+def test_every_setting_of_a_sampler_is_a_flag_and_a_keyword_of_some_model() -> None:
+    models = {*jasco.Sampling.model_fields, *musicgen.Sampling.model_fields}
+    assert set(cli.Sampler.__annotations__) == set(request.Settings.__annotations__) == set(request.SAMPLING) == models
+    assert models < set(request.Request.model_fields)
+
+
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [
@@ -416,13 +443,13 @@ def test_a_signal_is_answered_whenever_it_comes(code: str, argv: list[str], endi
 
 def test_an_interrupt_that_became_another_error_is_an_interrupt() -> None:
     def work() -> None:
-        with cli._interruptible(lambda: "half of it is there"):
+        with ending.interruptible(lambda: "half of it is there"):
             try:
                 signal.raise_signal(signal.SIGINT)
             except KeyboardInterrupt:
                 raise AttributeError("half a module") from None
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(cli.Stopped, match="stopped; half of it is there"):
+    with pytest.raises(ending.Stopped, match="stopped; half of it is there"):
         work()
     assert signal.getsignal(signal.SIGINT) is before

@@ -25,6 +25,7 @@ from counterpoint import audio, cli, destination, generation, midi, planning, re
 from counterpoint.codecs.spectral import Spectral
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
+from counterpoint.request import Settings
 from counterpoint.systems.jasco import Jasco
 from counterpoint.types import Canvas
 
@@ -79,6 +80,86 @@ def test_steps_and_guidance_are_obeyed(model: Model) -> None:
     assert more.record["sampling"]["steps"] == 9 and free.record["sampling"]["guidance"] == {"text": 2, "score": 0.5}
     assert not torch.allclose(default.audio, more.audio) and not torch.allclose(default.audio, free.audio)
     assert torch.equal(default.audio, model.generate(PROMPT, seconds=1, steps=4, guidance=1.5).audio)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"solver": "midpoint"}, {"schedule": "sway"}, {"solver": "dopri5", "tolerance": 0.5},
+        {"guidance": "text=2,score=0.5"}, {"guidance_interval": "0.3:1"}, {"guidance_rescale": 0.7},
+    ],
+)  # fmt: skip
+def test_how_a_flow_is_followed_is_heard_and_told(model: Model, asked: Settings) -> None:
+    take = model.generate(PROMPT, seconds=1, **asked)
+    assert not torch.allclose(take.audio, model.generate(PROMPT, seconds=1).audio)
+    told = request.read({"text": PROMPT, **asked}).model_dump(mode="json", include=set(asked))
+    assert told.keys() == asked.keys() and told.items() <= take.record["sampling"].items()
+    assert model.stream(PROMPT, seconds=1, **asked).record["sampling"] == take.record["sampling"]
+
+
+def test_a_pair_is_an_interval_and_a_finer_tolerance_is_another_sound(model: Model) -> None:
+    pair, text = (model.generate(PROMPT, seconds=1, guidance_interval=ends).audio for ends in ((0.3, 1), "0.3:1"))
+    assert torch.equal(pair, text)
+    coarse, fine = (model.generate(PROMPT, seconds=1, solver="dopri5", tolerance=e).audio for e in (0.5, 1e-4))
+    assert not torch.equal(coarse, fine)
+
+
+def test_misspelt_settings_are_told_apart_from_right_ones(model: Model) -> None:
+    for call in (model.generate, model.stream):
+        with pytest.raises(
+            ValueError, match=r"There is no setting 'stepz' \(did you mean 'steps'\?\); known here: steps, solver"
+        ):
+            call(PROMPT, stepz=3)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="no setting 'count'"):
+        model.generate(PROMPT, count=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "told"),
+    [
+        ("tiny", {"tolerance": 0.1}, "tolerance is that of dopri5, but tiny takes the steps of euler; ask for steps."),
+        ("tiny", {"tolerance": 0.1, "solver": "rk4"}, "but tiny takes the steps of rk4"),
+        ("tiny", {"steps": 3, "solver": "dopri5"}, "steps does nothing with dopri5"),
+        ("tiny", {"schedule": "sway", "solver": "dopri5"}, "schedule does nothing with dopri5"),
+        ("tiny", {"guidance": 1, "guidance_rescale": 0.5}, "guidance of 1 leaves tiny unguided"),
+        (
+            "tiny",
+            {"guidance": {"melody": 2}},
+            "Guidance names 'melody', which this model is not told; it knows all, text, score.",
+        ),
+        ("tiny-ar", {"solver": "heun"}, "tiny-ar is not sampled by solver; it knows temperature, top_k, top_p, guidance."),
+        ("tiny-ar", {"guidance_interval": (0, 0.5)}, "tiny-ar is not sampled by guidance_interval"),
+        ("tiny-fast", {"solver": "heun"}, "is distilled and takes its own steps, not those of heun; ask for steps alone."),
+        ("tiny-fast", {"solver": "dopri5", "tolerance": 0.1}, "takes its own steps, not those of dopri5"),
+        ("tiny-fast", {"guidance_interval": (0, 0.5)}, "leaves tiny-fast unguided; ask for guidance, too."),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(
+    tiny_family: dict[str, Path], name: str, asked: Settings, told: str
+) -> None:
+    model = counterpoint.load(tiny_family[name])
+    for call in (model.generate, model.stream):
+        with pytest.raises(ValueError) as error:
+            call(PROMPT, seconds=1, **asked)
+        assert told in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_distilled_model_is_guided_anew_with_a_warning(
+    tiny_family: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = counterpoint.load(tiny_family["tiny-fast"])
+    plain = model.generate(PROMPT, seconds=1, steps=3, schedule="sway", solver="euler", guidance=1)
+    assert not caplog.messages and plain.record["note"] == ""
+    asked = request.read({"text": PROMPT, "seconds": 1, "guidance": 2, "count": 2})
+    (guided, _) = model.takes(asked)
+    said = (
+        "tiny-fast is distilled, and guidance 3 is part of its every step; "
+        "guidance 2, as asked for, is applied on top of it and costs a second evaluation a step"
+    )
+    assert caplog.messages == [f"{said}."], "once, not for each piece"
+    assert guided.record["note"] == said and not torch.allclose(guided.audio, plain.audio)
+    take = model.generate(PROMPT, seconds=1, guidance="text=2,score=4")
+    assert "costs 3 evaluations a step instead of one" in take.record["note"]
 
 
 def test_loudness_and_peak(model: Model) -> None:
@@ -320,7 +401,7 @@ def test_checkpoints_come_back_as_they_were(model: Model, tiny_model: Path, tmp_
 
 def test_half_precision_is_stored_and_cast_back(tiny_model: Path, tmp_path: Path) -> None:
     loaded = checkpoint.load(tiny_model)
-    checkpoint.save(tmp_path, loaded.system, loaded.manifest, half=True)
+    checkpoint.save(tmp_path, loaded.system, loaded.manifest, bits=16)
     (tmp_path / "codec").symlink_to(tiny_model / "codec")
     half = checkpoint.load(tmp_path)
     assert (tmp_path / checkpoint.WEIGHTS).stat().st_size < 0.6 * (tiny_model / checkpoint.WEIGHTS).stat().st_size
@@ -353,7 +434,7 @@ def test_what_16_bits_cannot_hold_is_refused(tiny_model: Path, tmp_path: Path) -
     loaded = checkpoint.load(tiny_model)
     loaded.system.get_buffer("std")[0] = 1e5
     with pytest.raises(ValueError, match="std holds 100000, which 16-bit floats cannot"):
-        checkpoint.save(tmp_path / "half", loaded.system, loaded.manifest, half=True)
+        checkpoint.save(tmp_path / "half", loaded.system, loaded.manifest, bits=16)
     assert not (tmp_path / "half").exists()
     checkpoint.save(tmp_path / "whole", loaded.system, loaded.manifest)
 
@@ -372,9 +453,17 @@ def test_a_system_ships_with_the_codec_of_its_frames_only(
             ship(tiny_model, tmp_path / "shipped", codec)
     with pytest.raises(ValueError, match="leave out --codec"):
         ship(tiny_model / "codec", tmp_path / "shipped", "own")
+    with pytest.raises(ValueError, match=r"is a codec, .*--bits 16"):
+        ship(tiny_model / "codec", tmp_path / "shipped", None, bits=8)
     assert not (tmp_path / "shipped").exists()
     ship(tiny_model, tmp_path / "shipped", "own")
-    assert checkpoint.load("shipped").manifest.codec == "own"
+    whole = checkpoint.load("shipped")
+    (tmp_path / "shipped" / checkpoint.CARD).write_text("# Shipped\n")
+    ship(tmp_path / "shipped", tmp_path / "shipped", "own", bits=8)  # what ships is packed anew, and keeps its card
+    packed = checkpoint.load("shipped")
+    assert packed.manifest.model_copy(update={"weights": ""}) == whole.manifest.model_copy(update={"weights": ""})
+    assert packed.manifest.codec == "own" and packed.version != whole.version
+    assert (tmp_path / "shipped" / checkpoint.CARD).read_text() == "# Shipped\n"
 
 
 def test_only_what_was_typed_is_fetched(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from rich.console import Console
 from counterpoint import annotation, cli, generation
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.codecs.vae import VaeConfig
 from counterpoint.conditioners.score import paint
 from counterpoint.encoding import encode
 from counterpoint.hub import anatomy, checkpoint
@@ -182,15 +183,22 @@ def test_recipes_of_the_pair_train_when_they_are_made_smaller(recipe, tiny_model
     assert checkpoint.load(tmp_path / "out").capability.conditions == ("text",)
 
 
-def test_a_system_over_another_codec_takes_it_along(recipe, tmp_path):
+@pytest.mark.parametrize("kind", [EncodecConfig, VaeConfig])
+def test_a_system_over_another_codec_takes_it_along(recipe, token_recipe, tmp_path, kind):
     torch.manual_seed(0)
-    codec = EncodecConfig.tiny().build().eval()
+    codec = kind.tiny().build().eval()
     checkpoint.save(tmp_path / "codec", codec, checkpoint.codec_manifest(codec.config, codec))
     encode(recipe.parent / "corpus", codec, tmp_path / "latents", paint)
     changes = [f"codec={tmp_path / 'codec'}", f"data.folder={tmp_path / 'latents'}", "train.steps=1", "samples=0"]
     run_recipe(recipe, changes, tmp_path / "out", device="cpu")
     loaded = checkpoint.load(tmp_path / "out")
     assert loaded.codec.spec == codec.spec and loaded.system.spec.rate == 200
+    assert f'config.kind = "{codec.config.kind}"' in anatomy.describe(tmp_path / "codec")
+    if not codec.spec.levels:
+        assert not (tmp_path / "latents" / "tokens.npy").exists()
+        with pytest.raises(ValueError, match=r"^'.*codec' has no tokens to learn; name a codec that has them, .*\.$") as error:
+            run_recipe(token_recipe, changes, tmp_path / "tokens", device="cpu")
+        assert "\n" not in str(error.value) and not (tmp_path / "tokens").exists()
 
 
 def test_a_codec_whose_frames_do_not_fit_the_system_is_told_in_a_sentence(tiny_model, tmp_path):
@@ -398,6 +406,30 @@ train = {{ steps = 4, batch_size = 2, log_every = 1, valid_batches = 1, save_eve
 """
 
 
+VAE = ENCODEC.replace("[256, 64]", "[256, 64], stft = 0, wave = 1").replace('"encodec"', '"vae"')
+
+
+@pytest.fixture(scope="module")
+def vae_recipe(recipe: Path) -> Path:
+    told = VaeConfig.tiny().model_dump(exclude={"kind", "compat"})
+    sizes = ", ".join(f"{name} = {list(value) if isinstance(value, tuple) else value}" for name, value in told.items())
+    path = recipe.parent / "vae.toml"
+    path.write_text(VAE.format(folder=recipe.parent / "corpus", sizes=sizes))
+    return path
+
+
+def test_a_vae_is_trained_by_the_command_and_goes_on(vae_recipe, tmp_path):
+    begin = ["train", str(vae_recipe), "-o", str(tmp_path), "--device", "cpu"]
+    assert cli.run([*begin, "train.steps=2"]) == 0
+    assert cli.run(begin) == 0
+    average = torch.load(tmp_path / "train" / "state.pt", weights_only=True)["ema"]["average"]
+    for name, parameter in checkpoint.load_codec(tmp_path).named_parameters():
+        assert torch.equal(parameter, average[f"codec.{name}"])
+    assert {path.name for path in (tmp_path / "train/samples/0000004").iterdir()} == {"0-original.wav", "0-frames.wav"}
+    with pytest.raises(ValueError, match=r"has no closed form to fit, so data\.fit_clips would be ignored"):
+        run_recipe(vae_recipe, ["data.fit_clips=4"], tmp_path / "other", device="cpu")
+
+
 @pytest.fixture(scope="module")
 def encodec_recipe(recipe: Path) -> Path:
     told = EncodecConfig.tiny().model_dump(exclude={"kind", "pad", "shortcut", "causal", "ratios"})
@@ -585,3 +617,6 @@ def test_what_cannot_be_distilled_is_told_before_anything_is_written(recipe, tok
         assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="did you mean 'target'"):
         run_recipe(distilled_recipe, ["objective.targt=fd"], tmp_path / "out", device="cpu")
+    alone = ["system.distilled={all = 1.0}", "system.backbone.spans=true"]
+    with pytest.raises(ValueError, match="learnt from a teacher; name it in a recipe with start"):
+        run_recipe(recipe, alone, tmp_path / "out", device="cpu")

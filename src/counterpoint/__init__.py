@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from counterpoint.comparison import compare
     from counterpoint.generation import Model, Request, Stream, Take, load
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Request", "Stream", "Take", "__version__", "load"]
+__all__ = ["Model", "Request", "Stream", "Take", "__version__", "compare", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from counterpoint import generation
 
         return vars(generation)[name]
+    if name == "compare":
+        from counterpoint import comparison
+
+        return comparison.compare
     raise AttributeError(f"module 'counterpoint' has no attribute {name!r}; it has {', '.join(__all__)}.")

@@ -6,26 +6,25 @@ the traceback as well.
 
 import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypedDict
 
 try:
-    from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+    from cyclopts import App, CycloptsError, Parameter
 except KeyboardInterrupt:  # this takes a while, too
     sys.stderr.write("stopped; nothing was written\n")
     raise SystemExit(130) from None
 
 import counterpoint
 from counterpoint import destination
+from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
 
 if TYPE_CHECKING:
     from counterpoint.generation import Take
+    from counterpoint.request import Request
     from counterpoint.types import Progress
 
 app = App(
@@ -38,8 +37,26 @@ app = App(
     suppress_keyboard_interrupt=False,  # `run` says what is left behind
 )
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
-NOTHING = "nothing was written"
 Format = Literal["wav", "flac", "mp3", "ogg"]  # those of audio.FORMATS
+
+
+class Sampler(TypedDict, total=False):
+    """The settings of request.Settings as they are typed."""
+
+    steps: Annotated[int, Parameter(help="Steps of a flow sampler: more is slower and finer.")]
+    solver: Annotated[
+        str, Parameter(help="How a flow is followed: euler, midpoint, heun, rk4, or dopri5, which picks its steps.")
+    ]
+    schedule: Annotated[str, Parameter(help="Where along a flow the steps are: uniform, shifted, log-snr or sway.")]
+    tolerance: Annotated[float, Parameter(help="The error that dopri5 allows itself: less is slower and finer.")]
+    guidance: Annotated[str, Parameter(help="How hard words and score are followed: a number, or one each: text=3,score=2.")]
+    guidance_interval: Annotated[
+        str, Parameter(help="Guide between two flow times only, such as 0.2:0.9; 0 is noise, 1 music.")
+    ]
+    guidance_rescale: Annotated[float, Parameter(help="From 0 to 1: how far to take back the spread that guidance adds.")]
+    temperature: Annotated[float, Parameter(help="Of drawn tokens: less is safer, more is bolder.")]
+    top_k: Annotated[int, Parameter(help="Tokens are drawn from the k likeliest; 0: from all.")]
+    top_p: Annotated[float, Parameter(help="Tokens are drawn from those that have this share; 0: from all.")]
 
 
 @app.command
@@ -53,12 +70,9 @@ def generate(
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     format: Format | None = None,
     plan: str = "auto",
-    model: str = "jasco-tiny",
-    steps: Annotated[int | None, Parameter(help="Steps of a flow sampler: more is slower and finer.")] = None,
-    temperature: Annotated[float | None, Parameter(help="Of drawn tokens: less is safer, more is bolder.")] = None,
-    top_k: Annotated[int | None, Parameter(help="Tokens are drawn from the k likeliest; 0: from all.")] = None,
-    top_p: Annotated[float | None, Parameter(help="Tokens are drawn from those that have this share; 0: from all.")] = None,
-    guidance: str | None = None,
+    model: str | None = None,
+    compare: str | None = None,
+    sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
     device: Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")] = "cpu",
 ) -> None:
     """Make music from a sentence.
@@ -80,28 +94,55 @@ def generate(
     plan
         auto: a score is composed from the words; none: the words alone; or a .mid file or .txt chord chart to play.
     model
-        A shipped model, a folder that training has written, or a Hub id (owner/name).
-    guidance
-        How hard the conditions are followed: a number, or one for each, such as text=3,score=2.
+        A shipped model, a folder that training has written, or a Hub id (owner/name); jasco-tiny by default.
+    compare
+        Several models with commas between: the same plan and seed of each, and a picture of all; --output is a folder.
     """
     from counterpoint import request
 
     started = perf_counter()
-    drawn = {"steps": steps, "guidance": _parse_guidance(guidance), "temperature": temperature, "top_k": top_k, "top_p": top_p}
-    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **drawn})
+    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **(sampling or {})})
+    if compare is not None:
+        _check_comparable(model, count)
+        return _compare(compare.split(","), asked, output, format, device)
     targets = [destination.audio_file(prompt, output, format, asked.seed + i, count) for i in range(asked.count)]
     from counterpoint import generation  # torch, only now that the request stands
 
-    loaded = generation.load(model, device)
+    loaded = generation.load(model or "jasco-tiny", device)
     written = 0
     with (
-        _interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
+        interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
         _progress("generating") as bar,
     ):
         for take, target in zip(loaded.takes(asked, bar), targets, strict=True):
             _report(take, take.save(target), perf_counter() - started)
             started = perf_counter()
             written += 1
+
+
+def _check_comparable(model: str | None, count: int) -> None:
+    if model is not None:
+        raise ValueError(f"--compare names all the models; put {model} there, and leave --model out.")
+    if count != 1:
+        raise ValueError(f"A comparison is one piece by each model, not {count}; leave --count out, or --compare.")
+
+
+def _compare(models: list[str], asked: "Request", output: str | None, format: Format | None, device: str) -> None:
+    models = [model.strip() for model in models]
+    names = destination.model_names(models)
+    destination.comparison_files(asked.text, output, format, asked.seed, names)
+    from counterpoint.comparison import compare
+
+    with interruptible(lambda: NOTHING), _progress("generating") as bar:
+        order = (asked.text, asked.seconds, asked.seed, asked.plan)
+        made = compare(models, *order, device=device, progress=bar, **asked.sampling())
+        targets = made.save(output, format)
+    for entry, target in zip(made.entries, targets[:-1], strict=True):
+        _report(entry.take, target, entry.elapsed)
+        _say(f"  sampling: {entry.sampled}")
+        for reason in entry.refused:
+            _say(f"  not taken: {reason}")
+    _say(f"{targets[-1]}: a picture of them")
 
 
 def _report(take: "Take", path: Path, elapsed: float) -> None:
@@ -198,7 +239,7 @@ def compose(
     """
     from counterpoint.data.corpus.corpus import compose_corpus
 
-    with _interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), _progress("composing", True) as bar:
+    with interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), _progress("composing", True) as bar:
         compose_corpus(
             out,
             hours=hours,
@@ -243,7 +284,7 @@ def encode(
 
     encoding.check_workers(workers)  # before the files are opened, which may take minutes
     coder = load_codec(codec)
-    with _interruptible(lambda: f"what is done stays beside {output}; the same command goes on"):
+    with interruptible(lambda: f"what is done stays beside {output}; the same command goes on"):
         with _progress("opening files", True) as bar:
             found = encoding.take_stock(corpus, output, clip_seconds, bar)
         with _progress("encoding", True) as bar:
@@ -277,7 +318,7 @@ def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "
         where, then = (f"the last saved state is in {target}", "goes on") if saved else ("no step is saved yet", "begins anew")
         return f"{where}; the same command {then}"
 
-    with _interruptible(left):
+    with interruptible(left):
         outcome = run_recipe(recipe, changes, target, device, Console(stderr=True))
     if not outcome.done:
         raise Stopped(f"stopped after step {outcome.step}; {left()}")
@@ -298,79 +339,15 @@ def info(model: str = "jasco-tiny", /) -> None:
     _say(anatomy.describe(model))
 
 
-def _parse_guidance(text: str | None) -> float | dict[str, float] | None:
-    """A number, or "text=3,score=2" as a table.  Raises ValueError."""
-    if text is None:
-        return None
-    try:
-        if "=" not in text:
-            return float(text)
-        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
-    except ValueError:
-        raise ValueError(f"Guidance is a number or a table such as text=3,score=2, not {text!r}.") from None
-
-
 def _progress(title: str, long: bool = False) -> "contextlib.AbstractContextManager[Progress | None]":
     from counterpoint import journal
 
     return journal.progress(title, long)
 
 
-class Stopped(Exception):
-    """Ctrl-C, with a sentence on what is left behind."""
-
-
-@contextlib.contextmanager
-def _interruptible(left: Callable[[], str]) -> Iterator[None]:
-    """Ctrl-C ends the block as Stopped with what is `left`, whatever exception it has become on its way out."""
-    asked: list[int] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-    before = signal.signal(signal.SIGINT, interrupt) if ours else None
-    try:
-        yield
-    except (KeyboardInterrupt, Exception) as error:
-        if asked or isinstance(error, KeyboardInterrupt):
-            raise Stopped(f"stopped; {left()}") from None
-        raise
-    else:
-        before = signal.SIG_IGN if before is _interrupt else before  # only the last word is missing
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C where nothing is written yet.  A module that is being imported may swallow an exception or make it another."""
-    while frame is not None:
-        if "importlib._bootstrap" in frame.f_code.co_filename:
-            os.write(2, f"stopped; {NOTHING}\n".encode())
-            os._exit(130)
-        frame = frame.f_back
-    raise KeyboardInterrupt
-
-
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def _complaint(error: Exception) -> str:
-    """An error as one sentence on one line."""
-    if isinstance(error, UnusedCliTokensError):
-        words = " ".join(error.unused_tokens or ())
-        return f"{words!r} is left over; put a prompt of several words in quotes, or see --help for what the command takes."
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'A file'}: {error.strerror}; check the path, its permissions and the free space."
-    return _line(error)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -387,14 +364,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (CycloptsError, ValueError, OSError) as error:
         if os.environ.get("COUNTERPOINT_DEBUG") == "1":
             raise
-        sys.stderr.write(f"counterpoint: {_complaint(error)}\n")
+        sys.stderr.write(f"counterpoint: {complaint(error)}\n")
         return 2
 
 
 def main() -> NoReturn:
     """The console script."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
-        signal.signal(signal.SIGINT, _interrupt)
-    code = run()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: the interpreter's own ending takes a while
+    with answering():
+        code = run()
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")  # those of audio.FORMATS, which would import torch
@@ -28,6 +29,39 @@ def audio_file(prompt: str, output: str | None, format: str | None, seed: int, c
         raise ValueError(f"{target.suffix} files cannot be written; let the name end in .wav, .flac, .mp3 or .ogg.")
     check_writable(target)
     return target
+
+
+def comparison_files(prompt: str, output: str | None, format: str | None, seed: int, models: Sequence[str]) -> list[Path]:
+    """The audio files of several models, and last their picture, checked as `audio_file` does; `output` is a folder.
+
+    Where one of them exists, all take the next number, so that what was made together has names that belong together.
+    """
+    folder = Path(output or "")
+    if output is not None and (folder.is_file() or (folder.suffix and not output.endswith(_SLASHES) and not folder.is_dir())):
+        raise ValueError(f"A comparison is several files, and {output} is not a folder; let --output end in a slash.")
+    stem, suffix = f"{slug(prompt)}-{seed}", f".{format or 'wav'}"
+
+    def numbered(tail: str) -> list[Path]:
+        return [*(folder / f"{stem}-{model}{tail}{suffix}" for model in models), folder / f"{stem}-comparison{tail}.png"]
+
+    number, targets = 1, numbered("")
+    while any(target.exists() for target in targets):
+        number += 1
+        targets = numbered(f"-{number}")
+    for target in targets:
+        check_writable(target)
+    return targets
+
+
+def model_names(models: Sequence[str | Path]) -> list[str]:
+    """A name for each of several models, shipped names, folders or Hub ids: the last of its parts.  Raises ValueError."""
+    names = [Path(model).resolve().name if str(model).strip() else "" for model in models]
+    if len(names) < 2 or not all(names):
+        raise ValueError("A comparison needs two models or more, such as --compare musicgen-tiny,jasco-tiny.")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"Two of the models to compare are called {name}; leave one out, or rename its folder.")
+    return names
 
 
 def slug(prompt: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import logging
 import math
 import tempfile
 import textwrap
@@ -10,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,7 @@ from torch import Tensor
 
 import counterpoint
 from counterpoint import audio as sound
-from counterpoint import planning, request
+from counterpoint import planning, request, sampler
 from counterpoint.chart import print_chart
 from counterpoint.conditioners.score import paint
 from counterpoint.conditioners.text import T5Config
@@ -27,9 +28,10 @@ from counterpoint.config import Config
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import Checkpoint
 from counterpoint.music import Score
+from counterpoint.paradigms import guidance
 from counterpoint.pieces import Piece
 from counterpoint.planning import Plan
-from counterpoint.request import Request
+from counterpoint.request import Request, Settings
 from counterpoint.rng import mix
 from counterpoint.types import Canvas, Progress, Roll, time_axis
 
@@ -50,11 +52,11 @@ class Take:
     seed: int
     record: Mapping[str, Any]
     """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where the plan and the
-    seconds or the words disagree), unknown (words), sampling (the settings), timings."""
+    seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings."""
     score: Score | None
 
     def __repr__(self) -> str:
-        prompt = textwrap.shorten(self.record["prompt"], 60, placeholder=" ...")
+        prompt = shortened(self.record["prompt"], 60)
         return f"Take({prompt!r}, {self.record['seconds']:g} seconds, seed {self.seed}, {self.record['model']})"
 
     def save(self, path: str | Path) -> Path:
@@ -129,16 +131,12 @@ class Model:
         seconds: float | None = None,
         seed: int = 0,
         plan: str | Path = "auto",
-        steps: int | None = None,
-        guidance: float | Mapping[str, float] | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
+        *,
         progress: Progress | None = None,
+        **sampling: Unpack[Settings],
     ) -> Take:
         """One piece of music; the settings are those of Request.  Raises ValueError for what cannot be done."""
-        asked = _request(text, seconds, seed, plan, steps, guidance, temperature, top_k, top_p)
-        return next(self.takes(asked, progress))
+        return next(self.takes(request.ask(text, seconds, seed, plan, sampling), progress))
 
     def stream(
         self,
@@ -146,19 +144,17 @@ class Model:
         seconds: float | None = None,
         seed: int = 0,
         plan: str | Path = "auto",
-        steps: int | None = None,
-        guidance: float | Mapping[str, float] | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
+        *,
         progress: Progress | None = None,
+        **sampling: Unpack[Settings],
     ) -> Stream:
         """The music of `generate` while it is made; nothing is done ahead of the listener.  Raises ValueError as that does.
 
         A model that makes one frame after another is heard after a second or two of its frames; one that fills windows,
         after the first window.
         """
-        asked = _request(text, seconds, seed, plan, steps, guidance, temperature, top_k, top_p)
+        asked = request.ask(text, seconds, seed, plan, sampling)
+        self._warn(asked)
         job = self._job(asked, seed)
         job.record["timings"] = {"plan": round(job.planned, 3)}
         return Stream(self._chunks(job, progress), self.codec.sample_rate, seed, job.record, job.score)
@@ -168,10 +164,19 @@ class Model:
 
         `progress` hears of the steps of all pieces together.
         """
+        self._warn(asked)
         for i in range(asked.count):
-            yield self._take(asked, asked.seed + i, _share(progress, i, asked.count))
+            yield self._take(asked, asked.seed + i, share(progress, i, asked.count))
 
-    def _check(self, asked: Request) -> None:
+    def check(self, asked: Request) -> None:
+        """Raises ValueError, as `takes` does, for what cannot be done; nothing is made."""
+        self._job(asked, asked.seed)
+
+    def _warn(self, asked: Request) -> None:
+        if caution := sampler.caution(self.checkpoint.name, self.checkpoint.config, asked):
+            logging.getLogger(__name__).warning("%s.", caution)
+
+    def _check_plan(self, asked: Request) -> None:
         if asked.plan not in ("auto", "none") and "score" not in self.system.conditions:
             able = ", ".join(name for name in checkpoint.shipped() if "score" in _conditions(name))
             raise ValueError(f"{self.checkpoint.name} cannot follow a plan; ask with plan none, or one of: {able}.")
@@ -227,26 +232,32 @@ class Model:
 
     def _job(self, asked: Request, seed: int) -> "_Job":
         """What there is to do, before any of it is done.  Raises ValueError for what cannot be."""
-        self._check(asked)
+        self._check_plan(asked)
         started = perf_counter()
         plan = self._plan(asked, seed)
         length = planning.DEFAULT_SECONDS if plan is None else plan.score.seconds
         seconds = asked.seconds or length
         self._check_length(seconds, f"the plan {asked.plan}" if asked.seconds is None and plan is not None else "the request")
         score = None if plan is None else planning.trim(plan.score, seconds) if seconds != length else plan.score
-        sampling = self._sampling(asked)
+        name, config = self.checkpoint.name, self.checkpoint.config
+        sampling = sampler.settle(name, config, asked)
+        guidance.check_told(sampling.guidance, {"text": [asked.text]} | ({} if score is None else {"score": [score]}))
+        notes = [
+            *([] if plan is None else _disagreement(length, seconds, plan.overridden)),
+            sampler.caution(name, config, asked),
+        ]
         record = {
             "prompt": asked.text,
             "seed": seed,
-            "model": self.checkpoint.name,
+            "model": name,
             "weights": self.checkpoint.version,
             "version": counterpoint.__version__,
             "seconds": seconds,
             "plan": "none" if score is None else print_chart(score),
             "summary": "none" if score is None else planning.summary(score),
-            "note": "" if plan is None else _disagreement(length, seconds, plan.overridden),
-            "unknown": list(unheard(asked.text, self.checkpoint.config.words) if plan is None else plan.unknown),
-            "sampling": sampling.model_dump(),
+            "note": "; ".join(note for note in notes if note),
+            "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
+            "sampling": sampling.model_dump(mode="json"),
         }
         samples = round(seconds * self.codec.sample_rate)
         return _Job(asked.text, score, samples, seed, sampling, record, perf_counter() - started)
@@ -256,14 +267,6 @@ class Model:
             return None
         own_length = Path(asked.plan).suffix.lower() in (".mid", ".midi")
         return planning.make(asked.text, None if own_length else asked.seconds, seed, asked.plan)
-
-    def _sampling(self, asked: Request) -> Config:
-        default = self.checkpoint.config.sampling
-        changes = {name: value for name in request.SAMPLING if (value := getattr(asked, name)) is not None}
-        for name in changes.keys() - type(default).model_fields.keys():
-            known = ", ".join(type(default).model_fields)
-            raise ValueError(f"{self.checkpoint.name} is not sampled by {name}; it knows {known}.")
-        return default.model_copy(update=changes)
 
     def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.
@@ -281,7 +284,7 @@ class Model:
             canvas = Canvas(done.narrow(axis, here.start, here.stop - here.start).clone(), given[:, here].clone())
             own = job.seed if i == 0 else mix(job.seed, i)
             place = here.start
-            for part in self.system.stream(canvas, values, [own], job.sampling, _share(progress, i, len(windows))):
+            for part in self.system.stream(canvas, values, [own], job.sampling, share(progress, i, len(windows))):
                 size = part.shape[axis]
                 done.narrow(axis, place, size).copy_(part)
                 place += size
@@ -306,12 +309,6 @@ class _Job:
     """Seconds that the planning took."""
 
 
-def _request(*settings: Any) -> Request:
-    """What `generate` and `stream` are asked for, checked, from their settings in their order.  Raises ValueError."""
-    names = ("text", "seconds", "seed", "plan", *request.SAMPLING)
-    return request.read(dict(zip(names, settings, strict=True)))
-
-
 def _device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
@@ -330,15 +327,15 @@ def _windows(frames: int, longest: int) -> list[slice]:
     return [slice(start, start + length) for start in starts]
 
 
-def _disagreement(planned: float, seconds: float, overridden: tuple[str, ...]) -> str:
-    """What became of a plan that is longer or shorter than the music, and of words that it contradicts; else empty."""
+def _disagreement(planned: float, seconds: float, overridden: tuple[str, ...]) -> list[str]:
+    """What became of a plan that is longer or shorter than the music, and of words that it contradicts."""
     notes = []
     if planned != seconds:
         fate = "is cut" if planned > seconds else "is followed by silence"
         notes.append(f"the plan of {planned:g} s {fate}, as {seconds:g} s are asked for")
     if overridden:
         notes.append(f"the plan overrides the words: {', '.join(overridden)}")
-    return "; ".join(notes)
+    return notes
 
 
 def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
@@ -353,7 +350,12 @@ def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
     return tuple(token for token in dict.fromkeys(tokens) if token not in heard)
 
 
-def _share(progress: Progress | None, i: int, count: int) -> Progress | None:
+def shortened(prompt: str, longest: int) -> str:
+    """The first words of a prompt, for a line of so many characters."""
+    return textwrap.shorten(prompt, longest, placeholder=" ...")
+
+
+def share(progress: Progress | None, i: int, count: int) -> Progress | None:
     """The progress of part `i` of `count` equal parts, told as progress of the whole."""
     if progress is None:
         return None

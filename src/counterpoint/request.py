@@ -1,18 +1,20 @@
 """What a musician asks for: one typed value for Python and the command line, checked before any work begins."""
 
+import difflib
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, FiniteFloat, TypeAdapter, ValidationError
 
 from counterpoint.config import Config
 
 MAX_WORDS = 2000
 MIN_SECONDS, MAX_SECONDS = 0.5, 600.0
 PLAN_SUFFIXES = (".mid", ".midi", ".txt")
+_PAIR = TypeAdapter(tuple[FiniteFloat, FiniteFloat])
 
 
 def check_text(text: object) -> str:
@@ -53,9 +55,26 @@ def _check_steps(steps: object) -> int | None:
     return None if steps is None else _whole(steps, "The number of steps", 1, 1000)
 
 
+def _check_solver(name: object) -> str | None:
+    from counterpoint.paradigms.solvers import SOLVERS  # torch, which a request that names no solver does not wait for
+
+    return None if name is None else _one_of(name, "solver", SOLVERS)
+
+
+def _check_schedule(name: object) -> str | None:
+    from counterpoint.paradigms.solvers import SCHEDULES
+
+    return None if name is None else _one_of(name, "schedule", SCHEDULES)
+
+
+def _check_tolerance(tolerance: object) -> float | None:
+    return None if tolerance is None else _between(tolerance, "The tolerance", 1e-6, 1.0)
+
+
 def _check_guidance(guidance: object) -> dict[str, float] | None:
     if guidance is None:
         return None
+    guidance = _parse_guidance(guidance) if isinstance(guidance, str) else guidance
     table = guidance if isinstance(guidance, Mapping) else {"all": guidance}
     weights = {
         str(name): _number(value, "Guidance", "a number or a table such as text=3,score=2") for name, value in table.items()
@@ -63,6 +82,33 @@ def _check_guidance(guidance: object) -> dict[str, float] | None:
     if not weights or not all(0 <= weight <= 20 for weight in weights.values()):
         raise ValueError("Guidance must lie between 0 and 20; 1 follows the conditions as learnt, more follows them harder.")
     return weights
+
+
+def _parse_guidance(text: str) -> float | dict[str, float]:
+    try:
+        if "=" not in text:
+            return float(text)
+        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ValueError(f"Guidance is a number or a table such as text=3,score=2, not {text!r}.") from None
+
+
+def _check_interval(interval: object) -> tuple[float, float] | None:
+    if interval is None:
+        return None
+    try:
+        low, high = _PAIR.validate_python(interval.split(":") if isinstance(interval, str) else interval)
+    except ValidationError:
+        raise ValueError(f"The guidance interval is two flow times such as 0.2:0.9, not {interval!r}.") from None
+    if not 0 <= low <= high <= 1:
+        raise ValueError(
+            f"The guidance interval must rise from 0 (noise) towards 1 (music), such as 0.2:0.9, not {low:g}:{high:g}."
+        )
+    return low, high
+
+
+def _check_rescale(share: object) -> float | None:
+    return None if share is None else _between(share, "The rescaling of guidance", 0.0, 1.0)
 
 
 def _check_temperature(temperature: object) -> float | None:
@@ -82,6 +128,18 @@ def _check_plan(plan: object) -> str:
     if text not in ("auto", "none") and Path(text).suffix.lower() not in PLAN_SUFFIXES:
         raise ValueError(f"The plan must be auto, none, or a file that ends in {', '.join(PLAN_SUFFIXES)}, not {text!r}.")
     return text
+
+
+def _one_of(value: object, name: str, known: Collection[str]) -> str:
+    if isinstance(value, str) and value in known:
+        return value
+    raise _unknown(name, value, known)
+
+
+def _unknown(kind: str, name: object, known: Collection[str]) -> ValueError:
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return ValueError(f"There is no {kind} {name!r}{hint}; known here: {', '.join(known)}.")
 
 
 def _number(value: object, name: str, expected: str) -> float:
@@ -109,7 +167,8 @@ class Request(Config):
     `plan` is "auto" (a score is composed from the words), "none" (the words alone), or the path of a MIDI file or chord
     chart.  `seconds` of None means 10, or the length of a MIDI plan; where both are given, a longer plan is cut and a
     shorter one followed by silence.  Item i of `count` has the seed `seed + i`.
-    The sampler's settings (SAMPLING) of None are the model's own; a single number guides by all conditions.
+    The sampler's settings (SAMPLING, explained in Settings) of None are the model's own; a single number guides by all
+    conditions.
     """
 
     text: Annotated[str, BeforeValidator(check_text)]
@@ -118,14 +177,55 @@ class Request(Config):
     count: Annotated[int, BeforeValidator(_check_count)] = 1
     plan: Annotated[str, BeforeValidator(_check_plan)] = "auto"
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
+    solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
+    schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
+    tolerance: Annotated[float | None, BeforeValidator(_check_tolerance)] = None
     guidance: Annotated[dict[str, float] | None, BeforeValidator(_check_guidance)] = None
+    guidance_interval: Annotated[tuple[float, float] | None, BeforeValidator(_check_interval)] = None
+    guidance_rescale: Annotated[float | None, BeforeValidator(_check_rescale)] = None
     temperature: Annotated[float | None, BeforeValidator(_check_temperature)] = None
     top_k: Annotated[int | None, BeforeValidator(_check_top_k)] = None
     top_p: Annotated[float | None, BeforeValidator(_check_top_p)] = None
 
+    def sampling(self) -> dict[str, Any]:
+        """Those of the sampler's settings that are asked for."""
+        return self.model_dump(include=set(SAMPLING), exclude_none=True)
 
-SAMPLING = ("steps", "guidance", "temperature", "top_k", "top_p")
+
+class Settings(TypedDict, total=False):
+    """The sampler's settings as keywords of `Model.generate` and its like; what is left out, or None, is the model's own."""
+
+    steps: int | None
+    """Of a flow: more is slower and finer."""
+    solver: str | None
+    """How a flow is followed: one of solvers.SOLVERS."""
+    schedule: str | None
+    """Where along a flow its steps are: one of solvers.SCHEDULES."""
+    tolerance: float | None
+    """The error that the solver dopri5 allows itself in a step."""
+    guidance: float | str | Mapping[str, float] | None
+    """How hard conditions are followed: one number, or one for each, as a table or as "text=3,score=2"."""
+    guidance_interval: tuple[float, float] | str | None
+    """The flow times between which guidance acts, as a pair or as "0.2:0.9"."""
+    guidance_rescale: float | None
+    """From 0 to 1: how far guided velocities get the spread of unguided ones."""
+    temperature: float | None
+    """Of drawn tokens: less is safer, more is bolder."""
+    top_k: int | None
+    """Tokens are drawn from the k likeliest; 0: from all."""
+    top_p: float | None
+    """Tokens are drawn from those that have this share; 0: from all."""
+
+
+SAMPLING = tuple(Settings.__annotations__)
 """The settings of a Request that are the sampler's; a model has some of them, and refuses the others."""
+
+
+def ask(text: str, seconds: float | None, seed: int, plan: str | Path, sampling: Settings) -> Request:
+    """One piece of music as a checked Request.  Raises ValueError with one sentence."""
+    for name in sampling.keys() - set(SAMPLING):
+        raise _unknown("setting", name, SAMPLING)
+    return read({"text": text, "seconds": seconds, "seed": seed, "plan": plan, **sampling})
 
 
 def read(content: Mapping[str, Any]) -> Request:

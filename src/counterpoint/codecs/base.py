@@ -31,6 +31,12 @@ class Codec(nn.Module, abc.ABC):
         """Frames that cover `samples`."""
         return math.ceil(samples / self.hop)
 
+    def checked(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b c n"]:
+        """`audio` as it is.  Raises ValueError where its shape is not what the codec takes."""
+        if audio.ndim != 3 or audio.shape[1] != self.channels or audio.shape[2] == 0:
+            raise ValueError(f"The codec wants (batch, {self.channels}, samples), not {tuple(audio.shape)}; mix its channels.")
+        return audio
+
     @abc.abstractmethod
     def encode(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b t d"]:
         """Continuous frames of roughly zero mean and unit variance per channel."""
@@ -60,11 +66,11 @@ class Codec(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def to_tokens(self, frames: Float[Tensor, "b t d"], levels: int | None = None) -> Int[Tensor, "b k t"]:
-        """Frames as tokens of the first `levels` codebooks (all, by default)."""
+        """Frames as tokens of the first `levels` codebooks (all, by default).  ValueError where the codec has none."""
 
     @abc.abstractmethod
     def from_tokens(self, tokens: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
-        """Frames from the tokens of any number of leading codebooks."""
+        """Frames from the tokens of any number of leading codebooks.  ValueError where the codec has none."""
 
     def as_frames(self, made: Tensor, view: View) -> Float[Tensor, "b t d"]:
         """Frames of what a system has made, in whichever view."""

@@ -94,14 +94,14 @@ class Encodec(Codec):
 
     def encode(self, audio: Float[Tensor, "b c n"], chunk_frames: int = 500) -> Float[Tensor, "b t d"]:
         """`chunk_frames` at a time where the samples are many, so that memory grows with the frames alone."""
-        pieces = regroup([self._check(audio)], chunk_frames * self.hop, -1, audio.shape[-1])
+        pieces = regroup([self.checked(audio)], chunk_frames * self.hop, -1, audio.shape[-1])
         return torch.cat(list(self._encode(pieces)), dim=1)
 
     def encode_stream(
         self, parts: Iterable[Float[Tensor, "b c _"]], chunk_frames: int = 25
     ) -> Iterator[Float[Tensor, "b _ d"]]:
         """See Codec; a causal codec's frames are certain at once, others `margin` and the last layer's `reach` later."""
-        yield from self._encode(regroup(map(self._check, parts), chunk_frames * self.hop, -1))
+        yield from self._encode(regroup(map(self.checked, parts), chunk_frames * self.hop, -1))
 
     def decode(
         self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int = 500
@@ -134,11 +134,6 @@ class Encodec(Codec):
         """What a layer that hears `reach` positions on either side, or if causal before, makes of each piece."""
         for piece in around(pieces, reach, 0 if self.config.causal else reach, -1):
             yield Piece.alone(piece.own(layer(piece.x), -1, up, down), -1, piece.last)
-
-    def _check(self, audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b c n"]:
-        if audio.ndim != 3 or audio.shape[1] != self.channels or audio.shape[2] == 0:
-            raise ValueError(f"The codec wants (batch, {self.channels}, samples), not {tuple(audio.shape)}; mix its channels.")
-        return audio
 
     def to_tokens(self, frames: Float[Tensor, "b t d"], levels: int | None = None) -> Int[Tensor, "b k t"]:
         return self.quantizer.encode(frames * self.std + self.mean, levels)

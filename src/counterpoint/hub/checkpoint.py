@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import safetensors.torch
-import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -25,10 +24,12 @@ from counterpoint import config as settings
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.codecs.vae import VaeConfig
 from counterpoint.conditioners.text import TOKENIZERS, T5Config
 from counterpoint.config import Config
 from counterpoint.files import renamed
-from counterpoint.hub import encodec_layout, musicgen_layout
+from counterpoint.hub import encodec_layout, musicgen_layout, oobleck_layout, storage
+from counterpoint.hub.storage import Bits
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
@@ -38,8 +39,8 @@ SystemConfig = JascoConfig | MusicgenConfig
 SYSTEMS: dict[str, type[SystemConfig]] = {"jasco": JascoConfig, "musicgen": MusicgenConfig}
 """Every kind of system that a checkpoint can hold, with the config that builds it."""
 
-CodecConfig = SpectralConfig | EncodecConfig
-CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": EncodecConfig}
+CodecConfig = SpectralConfig | EncodecConfig | VaeConfig
+CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": EncodecConfig, "vae": VaeConfig}
 """Every kind of codec that a checkpoint can hold, with the config that builds it."""
 
 Rename = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -120,12 +121,12 @@ def codec_manifest(config: CodecConfig, codec: Codec, version: str = "1") -> Man
     return Manifest(kind=config.kind, config=config.model_dump(mode="json"), capability=capability, version=version)
 
 
-def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", half: bool = False) -> None:
+def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", bits: Bits = 32) -> None:
     """Write `module` as a checkpoint; every file appears whole or not at all, and none before all are written.
 
-    `half` stores 16-bit floats; raises ValueError where they cannot hold a weight.
+    `bits` are those of a number on disk (`storage`); raises ValueError where they cannot hold one.
     """
-    tensors = {name: _storable(name, tensor, half) for name, tensor in module.state_dict().items()}
+    tensors = storage.pack(module.state_dict(), bits, exact={name for name, _ in module.named_buffers()})
     weights = safetensors.torch.save(tensors)
     manifest = manifest.model_copy(update={"weights": hashlib.sha256(weights).hexdigest()})
     content = {CONFIG: settings.dump(manifest).encode(), WEIGHTS: weights}
@@ -134,15 +135,6 @@ def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", ha
     with contextlib.ExitStack() as parts:  # files take their names in the reverse order, so config.json comes last
         for name, data in content.items():
             parts.enter_context(renamed(folder / name)).write_bytes(data)
-
-
-def _storable(name: str, tensor: Tensor, half: bool) -> Tensor:
-    stored = tensor.detach().to("cpu", torch.float16 if half and tensor.is_floating_point() else tensor.dtype)
-    if half and not bool(torch.isfinite(stored).all()):
-        raise ValueError(
-            f"{name} holds {tensor.abs().max().item():g}, which 16-bit floats cannot; store 32 bits, or train anew."
-        )
-    return stored.clone(memory_format=torch.contiguous_format)
 
 
 def shipped() -> list[str]:
@@ -182,7 +174,16 @@ def locate(source: str | Path, download: bool = True) -> Path:
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = [CONFIG, WEIGHTS, CARD, f"codec/{CONFIG}", f"codec/{WEIGHTS}", "tokenizer_config.json", *TOKENIZERS]
+    patterns = [
+        CONFIG,
+        WEIGHTS,
+        oobleck_layout.WEIGHTS,
+        CARD,
+        f"codec/{CONFIG}",
+        f"codec/{WEIGHTS}",
+        "tokenizer_config.json",
+        *TOKENIZERS,
+    ]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # the Hub client raises many kinds: offline, no such repository, no permission, ...
@@ -253,13 +254,17 @@ def _load_theirs(folder: Path, content: Mapping[str, Any]) -> Checkpoint:
 
 def load_codec(source: str | Path, download: bool = True) -> Codec:
     """A codec alone, in evaluation mode on the CPU; `source` as for `locate`.  A system's folder gives that system's codec,
-    and a folder that transformers wrote an EnCodec.
+    a folder that transformers wrote an EnCodec, and one that diffusers wrote a VAE.
     """
     folder = locate(source, download)
     if (content := encodec_layout.written_by_transformers(folder / CONFIG)) is not None:
         theirs = encodec_layout.settings(content).build()
         _fill(theirs, folder, rename=encodec_layout.rename)
         return theirs
+    if (content := oobleck_layout.written_by_diffusers(folder / CONFIG)) is not None:
+        vae = oobleck_layout.settings(content).build()
+        _fill(vae, folder, rename=oobleck_layout.rename, file=oobleck_layout.WEIGHTS)
+        return vae
     manifest = read_manifest(folder)
     if manifest.kind in SYSTEMS and manifest.codec is not None:
         return _codec_of(folder, manifest.codec)
@@ -290,14 +295,14 @@ def _spec(content: dict[str, Any], folder: Path) -> Spec:
         raise ValueError(f"{folder / CONFIG}: spec must hold rate, dim, levels and bins, not {json.dumps(content)}.") from error
 
 
-def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | None = None) -> str:
+def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | None = None, file: str = WEIGHTS) -> str:
     """Put the folder's weights, as 32-bit floats, into a module just built, set it to evaluation, and give their SHA-256.
 
     `digest` is what that has to be, where it is known; `rename` turns another library's tensors into ours.
     """
-    path = folder / WEIGHTS
+    path = folder / file
     if not path.is_file():
-        raise ValueError(f"{folder} has no {WEIGHTS}; the checkpoint is incomplete, so fetch or save it again.")
+        raise ValueError(f"{folder} has no {file}; the checkpoint is incomplete, so fetch or save it again.")
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if digest and found != digest:
@@ -306,7 +311,7 @@ def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | No
         tensors = safetensors.torch.load(data)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch or save the checkpoint again.") from error
-    tensors = tensors if rename is None else rename(tensors)
+    tensors = storage.unpack(tensors) if rename is None else rename(tensors)
     _check(tensors, module.state_dict(), path)
     module.load_state_dict(tensors)  # 16-bit floats become the module's own
     module.eval()

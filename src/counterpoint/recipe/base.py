@@ -21,11 +21,12 @@ from pydantic import Field, model_validator
 from counterpoint import config as settings
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.codecs.vae import VaeConfig
 from counterpoint.config import Config
 from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.optim import OptimConfig
 from counterpoint.recipe.layers import read_layers
-from counterpoint.systems.codecgan import CodecganConfig
+from counterpoint.systems.codecgan import CodecganConfig, VaeganConfig
 from counterpoint.systems.jasco import JascoConfig, Sampling
 from counterpoint.systems.meanflow import MeanflowConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig
@@ -60,6 +61,12 @@ class Recipe(Config):
     train: TrainConfig = TrainConfig()
     samples: int = Field(default=2, ge=0)
     """Pieces rendered from held-out plans each time that the run is listened to."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if isinstance(self.system, JascoConfig) and self.system.distilled is not None:
+            raise ValueError("average velocities are learnt from a teacher; name it in a recipe with start, without a system.")
+        return self
 
 
 class CropsConfig(Config):
@@ -98,7 +105,7 @@ class ClipsConfig(Config):
     """Length of those crops."""
 
 
-_OBJECTIVES = {"spectral": "spectral", "encodec": "codecgan"}
+_OBJECTIVES = {"spectral": "spectral", "encodec": "codecgan", "vae": "vaegan"}
 """Which kind of objective trains which kind of codec."""
 
 
@@ -108,8 +115,8 @@ class CodecRecipe(Config):
     format: Literal[1] = settings.FORMAT
     name: str
     """What the run is called when it is announced."""
-    codec: Annotated[SpectralConfig | EncodecConfig, Field(discriminator="kind")]
-    objective: Annotated[SpectralObjectiveConfig | CodecganConfig, Field(discriminator="kind")]
+    codec: Annotated[SpectralConfig | EncodecConfig | VaeConfig, Field(discriminator="kind")]
+    objective: Annotated[SpectralObjectiveConfig | CodecganConfig | VaeganConfig, Field(discriminator="kind")]
     """Its kind follows from the codec's and need not be told."""
     data: ClipsConfig
     optim: OptimConfig = OptimConfig()
@@ -132,8 +139,10 @@ class CodecRecipe(Config):
         if self.objective.kind != _OBJECTIVES[self.codec.kind]:
             raise ValueError(f"the objective {self.objective.kind!r} does not train a codec {self.codec.kind!r}; leave it out.")
         idle = sorted({"fit_clips", "fit_seconds"} & self.data.model_fields_set)
-        if idle and self.codec.kind == "encodec":
-            raise ValueError(f"EnCodec has no closed form to fit, so data.{idle[0]} would be ignored; leave it out.")
+        if idle and self.codec.kind != "spectral":
+            raise ValueError(
+                f"a codec {self.codec.kind!r} has no closed form to fit, so data.{idle[0]} would be ignored; leave it out."
+            )
         return self
 
 

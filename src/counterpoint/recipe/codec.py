@@ -1,4 +1,4 @@
-"""Trains a codec on clips: a spectral one from its closed form, which is kept in train/start, EnCodec from nothing."""
+"""Trains a codec on clips: a spectral one from its closed form, which is kept in train/start, the others from nothing."""
 
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,6 @@ from rich.console import Console
 
 from counterpoint import audio as sound
 from counterpoint import parallel, rng
-from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import Spectral, SpectralConfig
 from counterpoint.data.clips import AudioDataset
 from counterpoint.data.row import tally
@@ -17,7 +16,7 @@ from counterpoint.parallel import Place
 from counterpoint.recipe.base import CodecRecipe
 from counterpoint.recipe.folder import begin, export_codec, refuse_another_recipe
 from counterpoint.systems.base import Trainable
-from counterpoint.systems.codecgan import CodecganConfig, CodecganTraining
+from counterpoint.systems.codecgan import CodecganConfig, CodecganTraining, VaeganConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig, SpectralTraining, fit
 from counterpoint.training import Outcome, train
 
@@ -28,7 +27,7 @@ START = Path("train", "start")
 def train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Outcome:
     """Train the recipe's codec into `out`, or go on."""
     config, data = recipe.codec, recipe.data
-    channels = config.channels if isinstance(config, EncodecConfig) else 1
+    channels = 1 if isinstance(config, SpectralConfig) else config.channels
     clips, held_out = (
         AudioDataset(data.folders, split, data.crop_seconds, config.sample_rate, channels) for split in ("train", "valid")
     )
@@ -50,8 +49,8 @@ def train_codec(recipe: CodecRecipe, out: Path, place: Place, console: Console |
 def _codec_to_train(recipe: CodecRecipe, out: Path, place: Place, console: Console | None) -> Trainable:
     """The codec at its start, with what trains it."""
     config, objective = recipe.codec, recipe.objective
-    if isinstance(config, EncodecConfig):
-        assert isinstance(objective, CodecganConfig)
+    if not isinstance(config, SpectralConfig):
+        assert isinstance(objective, CodecganConfig | VaeganConfig)
         torch.manual_seed(recipe.train.seed)  # the layers' initial weights
         return CodecganTraining(config.build(), objective)
     assert isinstance(objective, SpectralObjectiveConfig)
@@ -83,13 +82,15 @@ def _codec_to_start_from(out: Path) -> Path | None:
 
 
 def render_codec(count: int, clips: AudioDataset, system: Trainable, step: int, folder: Path) -> None:
-    """The first held-out clips as they were, through continuous frames, and through tokens, as wav."""
+    """The first held-out clips as they were, through continuous frames, and through tokens if there are any, as wav."""
     assert isinstance(system, SpectralTraining | CodecganTraining)
     codec, device = system.codec, next(system.parameters()).device
     for i in range(min(count, len(clips))):
         audio = clips.item(i, rng.mix(0, i)).audio
         assert audio is not None
         frames = codec.encode(audio[None].to(device))
-        heard = {"frames": codec.decode(frames), "tokens": codec.decode(codec.from_tokens(codec.to_tokens(frames)))}
+        heard = {"frames": codec.decode(frames)}
+        if codec.spec.levels:
+            heard["tokens"] = codec.decode(codec.from_tokens(codec.to_tokens(frames)))
         for name, made in {"original": audio[None], **heard}.items():
             sound.write(folder / f"{i}-{name}.wav", made[0].cpu(), codec.sample_rate)

@@ -7,8 +7,6 @@ import torch
 from rich.console import Console
 
 from counterpoint import parallel
-from counterpoint.codecs.encodec import Encodec
-from counterpoint.codecs.spectral import Spectral
 from counterpoint.data.latents import LatentDataset
 from counterpoint.hub import checkpoint
 from counterpoint.parallel import Place
@@ -35,7 +33,6 @@ def train_distilled(recipe: DistillRecipe, out: Path, place: Place, console: Con
     check_frames(start.codec, recipe.start, clips.info, data.folder)
     torch.manual_seed(recipe.train.seed)  # the new layers' initial weights
     system = Meanflow(start.system, recipe.objective, recipe.sampling)
-    assert isinstance(start.codec, Spectral | Encodec)
     parallel.only_rank0(place, partial(export_codec, start.codec, out / "codec"))
     parallel.only_rank0(place, partial(begin, recipe, out, system, len(clips), console))
     parts = Parts(system.student.config, system.student, start.codec, clips, held_out)

@@ -7,8 +7,10 @@ from typing import Any
 from rich.console import Console
 
 from counterpoint import config as settings
+from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.spectral import Spectral
+from counterpoint.codecs.vae import Vae
 from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
 from counterpoint.recipe.base import AnyRecipe, CodecRecipe, DistillRecipe
@@ -66,7 +68,8 @@ def begin(recipe: AnyRecipe, out: Path, system: Trainable, clips: int, console: 
         console.print(f"{recipe.name}: {parameters / 1e6:.2f} million parameters learn from {clips} clips, in {out}.")
 
 
-def export_codec(codec: Spectral | Encodec, folder: Path) -> None:
+def export_codec(codec: Codec, folder: Path) -> None:
     """Write a codec as a checkpoint."""
+    assert isinstance(codec, Spectral | Encodec | Vae)  # those that have settings
     with writing(folder):
         checkpoint.save(folder, codec, checkpoint.codec_manifest(codec.config, codec))

@@ -10,7 +10,6 @@ from rich.console import Console
 from counterpoint import audio as sound
 from counterpoint import parallel, rng
 from counterpoint.codecs.base import Codec
-from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.spectral import Spectral
 from counterpoint.conditioners.text import T5, T5Config
 from counterpoint.conditioners.words import learn_vocabulary
@@ -43,7 +42,6 @@ def train_system(recipe: Recipe, out: Path, place: Place, console: Console | Non
     """Train the recipe's system into `out`, or go on."""
     refuse_another_recipe(recipe, out)
     parts = build(recipe)
-    assert isinstance(parts.codec, Spectral | Encodec)
     parallel.only_rank0(place, partial(export_codec, parts.codec, out / "codec"))
     parallel.only_rank0(place, partial(begin, recipe, out, parts.system, len(parts.train_data), console))
 
@@ -68,6 +66,10 @@ def build(recipe: Recipe) -> Parts:
         if config.score is not None and "score" in recipe.system.model_fields_set:
             raise ValueError(f'No clip in {data.folder} has a score; leave system.score out, or set it to "none".')
         config = config.model_copy(update={"score": None})
+    if config.kind == "musicgen" and not info.spec.levels:
+        raise ValueError(
+            f"{recipe.codec!r} has no tokens to learn; name a codec that has them, or train a jasco on its frames."
+        )
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
     for conditioner in system.conditioners.values():
