@@ -278,10 +278,11 @@ class Maker:
         """The frames "b t d", and evaluations and seconds of processor time a clip."""
         system = self.model.system
         canvas = Canvas.blank(len(ids), FRAMES, system.spec, system.view)
+        settings = sampling(cell, self.model.checkpoint.config.sampling)
         self.count.start()
         started = time.process_time()
         with torch.autocast("cpu", torch.bfloat16):
-            made = system.generate(canvas, self.held.values(ids, cell.conditions), ids, sampling(cell, system))
+            made = system.generate(canvas, self.held.values(ids, cell.conditions), ids, settings)
         seconds = time.process_time() - started
         frames = self.model.codec.as_frames(made, system.view).float().numpy()
         return frames, {"evaluations": self.count.each(len(ids)), "cpu_seconds": seconds / len(ids)}
@@ -295,9 +296,8 @@ class Maker:
         write_json(note, {"cell": asdict(cell), "version": version, "view": self.model.system.view})
 
 
-def sampling(cell: Cell, system: System) -> Config:
-    """The settings of a cell, as the system wants them."""
-    own: Config = system.config.sampling
+def sampling(cell: Cell, own: Config) -> Config:
+    """The settings of a cell, for a system whose own are these."""
     if cell.solver == "own":
         return own
     told = {
