@@ -419,21 +419,26 @@ def judged(target: Path, cost: dict[str, Any]) -> bool:
 
 
 def judge_all(args: argparse.Namespace, held: Held) -> None:
-    """Judge all cells that are there and not judged yet."""
-    judge = Judge(held, args.made, args.codec, args.draws)
+    """Judge the cells that are there and not judged yet: those that are asked for, or all."""
+    judge, names = Judge(held, args.made, args.codec, args.draws), {cell.name for cell in asked(args)}
     for cell in made_cells(args.made, held, args.clips):
         target = args.out / f"{cell.name}-n{args.clips}.json"
-        if not judged(target, judge.cost(cell)):
+        if (not names or cell.name in names) and not judged(target, judge.cost(cell)):
             started = time.perf_counter()
             write_json(target, judge.judge(cell, args.clips))
             print(f"{cell.name}, {args.clips} clips: judged in {time.perf_counter() - started:.0f} s", flush=True)
 
 
+def asked(args: argparse.Namespace) -> list[Cell]:
+    """The cells that are named, by themselves or by their grid."""
+    texts = [*args.cell, *(text for name in args.grid for text in grid(name))]
+    return [Cell.read(args.model, text) for text in texts]
+
+
 def make_all(args: argparse.Namespace, held: Held) -> None:
     """Make the cells that are asked for."""
-    texts = [*args.cell, *(text for name in args.grid for text in grid(name))]
     maker = Maker(args.model, held, args.made)
-    for cell in [Cell.read(args.model, text) for text in texts]:
+    for cell in asked(args):
         maker.make(cell, args.clips)
 
 
