@@ -15,7 +15,8 @@ guidance), :rRESCALE; dopri5 has a tolerance for STEPS; CONDITIONS:own is the ch
 2.56 s of the first n compositions, with the clip's number as seed, by batches of 32 under bfloat16 on one thread.
 
 Measured against the real renderings of the same compositions (frechet.py): the Frechet distance of the codec's continuous
-frames; that of log-mel frames, decoded; both with bootstrap intervals, and their ratio to 200 Euler steps with guidance, on
+frames; that of log-mel frames, decoded, in dB of one reference for all (a clip's own loudest would make a dull clip, which has
+lower peaks, look brighter); both with bootstrap intervals, and their ratio to 200 Euler steps with guidance, on
 paired resamples.  Because that distance is blind to order in time, also: `log_mel`, the mean difference in dB (with a plan);
 `dispersion`, how much bands move (dB); `flux`, how much they change from one spectrum to the next (dB; too high: flicker).
 Rows `real`, `codec` and `tokens` are the renderings themselves, encoded and decoded, and quantised and decoded.
@@ -277,10 +278,11 @@ class Maker:
         """The frames "b t d", and evaluations and seconds of processor time a clip."""
         system = self.model.system
         canvas = Canvas.blank(len(ids), FRAMES, system.spec, system.view)
+        settings = sampling(cell, self.model.checkpoint.config.sampling)
         self.count.start()
         started = time.process_time()
         with torch.autocast("cpu", torch.bfloat16):
-            made = system.generate(canvas, self.held.values(ids, cell.conditions), ids, sampling(cell, system))
+            made = system.generate(canvas, self.held.values(ids, cell.conditions), ids, settings)
         seconds = time.process_time() - started
         frames = self.model.codec.as_frames(made, system.view).float().numpy()
         return frames, {"evaluations": self.count.each(len(ids)), "cpu_seconds": seconds / len(ids)}
@@ -294,9 +296,8 @@ class Maker:
         write_json(note, {"cell": asdict(cell), "version": version, "view": self.model.system.view})
 
 
-def sampling(cell: Cell, system: System) -> Config:
-    """The settings of a cell, as the system wants them."""
-    own: Config = system.config.sampling
+def sampling(cell: Cell, own: Config) -> Config:
+    """The settings of a cell, for a system whose own are these."""
     if cell.solver == "own":
         return own
     told = {
@@ -339,7 +340,7 @@ class Judge:
             drawn[space] = [float(f"{value:.6g}") for value in distances]
         names = [name for name in heard[0] if name != "mel" and (name != "log_mel" or cell.conditions != "words")]
         figures = {name: interval(np.concatenate([one[name] for one in heard]).tolist()) for name in names}
-        return {"cell": asdict(cell), "name": cell.name, "n": n, "figures": figures, "frechet": drawn, **self._cost(cell)}
+        return {"cell": asdict(cell), "name": cell.name, "n": n, "figures": figures, "frechet": drawn, **self.cost(cell)}
 
     def _batch(self, cell: Cell, ids: list[int]) -> tuple[Clips, dict[str, np.ndarray]]:
         frames = self._frames(cell, ids)
@@ -368,8 +369,9 @@ class Judge:
         parts = torch.from_numpy(frames).split(PART)
         made = real if cell.model == "real" else [one[0].numpy() for part in parts for one in self.codec.decode(part)]
         mels = np.stack([spectra.log_mel(one, rate) for one in made])  # b m t
+        levels = np.stack([spectra.level_mel(one, rate) for one in made])
         return {
-            "mel": mels.transpose(0, 2, 1)[:, ::EVERY].astype(np.float16),
+            "mel": levels.transpose(0, 2, 1)[:, ::EVERY].astype(np.float16),
             "log_mel": np.array([spectra.log_mel_db(ours, theirs, rate) for ours, theirs in zip(made, real, strict=True)]),
             "dispersion": np.array([spectra.dispersion(mel) for mel in mels]),
             "flux": np.abs(np.diff(mels, axis=2)).mean((1, 2)),
@@ -384,10 +386,10 @@ class Judge:
             self._real[space, n] = frechet.moments(clips).gaussians(counts)
         return self._real[space, n]
 
-    def _cost(self, cell: Cell) -> dict[str, Any]:
-        """Evaluations a clip, and seconds (the median batch's: the first one also compiles)."""
+    def cost(self, cell: Cell) -> dict[str, Any]:
+        """Evaluations a clip, seconds (the median batch's: the first one also compiles), and what made the clips."""
         if cell.model in FLOORS:
-            return {"evaluations": None, "seconds": None}
+            return {"evaluations": None, "seconds": None, "version": None, "view": None}
         folder = self.folder / cell.name
         note = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
         notes = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("[0-9]*.json"))]
@@ -411,22 +413,32 @@ def made_cells(folder: Path, held: Held, n: int) -> list[Cell]:
     return cells
 
 
+def judged(target: Path, cost: dict[str, Any]) -> bool:
+    """Whether the result is there, and is that of these weights."""
+    return target.exists() and json.loads(target.read_text(encoding="utf-8"))["version"] == cost["version"]
+
+
 def judge_all(args: argparse.Namespace, held: Held) -> None:
-    """Judge all cells that are there and not judged yet."""
-    judge = Judge(held, args.made, args.codec, args.draws)
+    """Judge the cells that are there and not judged yet: those that are asked for, or all."""
+    judge, names = Judge(held, args.made, args.codec, args.draws), {cell.name for cell in asked(args)}
     for cell in made_cells(args.made, held, args.clips):
         target = args.out / f"{cell.name}-n{args.clips}.json"
-        if not target.exists():
+        if (not names or cell.name in names) and not judged(target, judge.cost(cell)):
             started = time.perf_counter()
             write_json(target, judge.judge(cell, args.clips))
             print(f"{cell.name}, {args.clips} clips: judged in {time.perf_counter() - started:.0f} s", flush=True)
 
 
+def asked(args: argparse.Namespace) -> list[Cell]:
+    """The cells that are named, by themselves or by their grid."""
+    texts = [*args.cell, *(text for name in args.grid for text in grid(name))]
+    return [Cell.read(args.model, text) for text in texts]
+
+
 def make_all(args: argparse.Namespace, held: Held) -> None:
     """Make the cells that are asked for."""
-    texts = [*args.cell, *(text for name in args.grid for text in grid(name))]
     maker = Maker(args.model, held, args.made)
-    for cell in [Cell.read(args.model, text) for text in texts]:
+    for cell in asked(args):
         maker.make(cell, args.clips)
 
 

@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 import frechet
@@ -234,7 +235,7 @@ def _autoregression(ax: Axes, result: Result, space: str) -> None:
     ax.axhline(told, color="#7f7f7f", lw=1.5, ls="--", label=f"{model}: {result['evaluations']:.0f} short evaluations")
 
 
-def _save(figure: plt.Figure, out: Path) -> None:
+def _save(figure: Figure, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110, metadata={"Software": "counterpoint"})
     plt.close(figure)

@@ -76,7 +76,7 @@ def resamples(n: int, draws: int, seed: int = 0) -> Array:
     The same n, draws and seed give the same clips, so that distances of two systems on them are paired.
     """
     drawn = np.random.default_rng(seed).integers(n, size=(draws, n))
-    return np.stack([np.ones(n), *(np.bincount(row, minlength=n) for row in drawn)])
+    return np.stack([np.ones(n), *(np.bincount(row, minlength=n).astype(np.float64) for row in drawn)])
 
 
 def distances(made: Moments, real: list[Gaussian], counts: Array) -> Array:

@@ -21,6 +21,15 @@ def log_mel(audio: Samples, rate: int) -> Array:
     return librosa.power_to_db(mel, ref=np.max, top_db=FLOOR)
 
 
+def level_mel(audio: Samples, rate: int) -> Array:
+    """Mel magnitudes in dB, `128 t`, of one reference for all clips, no less than -50: some 80 below the corpus' loudest.
+
+    Unlike `log_mel`, in which one loud moment makes all the rest of a clip quieter.
+    """
+    mel = librosa.feature.melspectrogram(y=audio, sr=rate, n_fft=WINDOW, hop_length=HOP, n_mels=BANDS)
+    return librosa.power_to_db(mel, ref=1.0, amin=1e-5, top_db=None)
+
+
 def log_mel_db(made: Samples, real: Samples, rate: int) -> float:
     """Mean absolute difference of the log-mel spectrograms in dB; levels are taken from the real one for both."""
     length = min(len(made), len(real))

@@ -129,7 +129,7 @@ def cost(text: str, seeds: list[int]) -> float:
         system = JascoConfig.tiny().build(Spec(rate=25.0, dim=4)).eval()
         torch.nn.init.normal_(system.out.weight)
     count = few_steps.Evaluations(system)
-    told = few_steps.sampling(few_steps.Cell.read("m", text), system)
+    told = few_steps.sampling(few_steps.Cell.read("m", text), system.config.sampling)
     blank = Canvas.blank(len(seeds), 5, system.spec)
     with torch.inference_mode():
         system.generate(blank, {"text": ["a piano"] * len(seeds)}, seeds, told)
