@@ -87,6 +87,7 @@ def test_steps_and_guidance_are_obeyed(model: Model) -> None:
     [
         {"solver": "midpoint"}, {"schedule": "sway"}, {"solver": "dopri5", "tolerance": 0.5},
         {"guidance": "text=2,score=0.5"}, {"guidance_interval": "0.3:1"}, {"guidance_rescale": 0.7},
+        {"guidance": "text=1", "guidance_interval": "0.3:1"},
     ],
 )  # fmt: skip
 def test_how_a_flow_is_followed_is_heard_and_told(model: Model, asked: Settings) -> None:
@@ -122,6 +123,9 @@ def test_misspelt_settings_are_told_apart_from_right_ones(model: Model) -> None:
         ("tiny", {"steps": 3, "solver": "dopri5"}, "steps does nothing with dopri5"),
         ("tiny", {"schedule": "sway", "solver": "dopri5"}, "schedule does nothing with dopri5"),
         ("tiny", {"guidance": 1, "guidance_rescale": 0.5}, "guidance of 1 leaves tiny unguided"),
+        ("tiny", {"guidance": "text+score=1", "guidance_interval": (0, 0.5)}, "guidance of 1 leaves tiny unguided"),
+        ("tiny", {"guidance": "text=1", "guidance_rescale": 0.5}, "guidance_rescale does nothing, as guidance text=1 is a sing"),
+        ("tiny", {"guidance": 0, "guidance_rescale": 0.5}, "guidance_rescale does nothing, as guidance 0 is a single"),
         (
             "tiny",
             {"guidance": {"melody": 2}},
@@ -160,6 +164,14 @@ def test_a_distilled_model_is_guided_anew_with_a_warning(
     assert guided.record["note"] == said and not torch.allclose(guided.audio, plain.audio)
     take = model.generate(PROMPT, seconds=1, guidance="text=2,score=4")
     assert "costs 3 evaluations a step instead of one" in take.record["note"]
+    for table, ending in {
+        "text+score=2": "applied on top of it and costs a second evaluation a step",
+        "text=1": "guidance text=1, as asked for, is applied on top of it",
+        "0": "guidance 0, as asked for, is applied on top of it",
+        "text+score=1": "",
+    }.items():
+        note = model.generate(PROMPT, seconds=1, guidance=table).record["note"]
+        assert note.endswith(ending) and bool(note) == bool(ending)
 
 
 def test_loudness_and_peak(model: Model) -> None:

@@ -44,27 +44,46 @@ def _of_flow(name: str, config: JascoConfig, solver: str) -> dict[str, str]:
 def _of_guidance(name: str, config: JascoConfig | MusicgenConfig, weights: Mapping[str, float]) -> dict[str, str]:
     """Guidance by what the model is not told, and how it acts where there is none."""
     try:
-        variants = guidance.variants(weights, ("text",) if config.score is None else ("text", "score"))
+        variants = _variants(config, weights)
     except ValueError as error:
         return {"guidance": str(error).rstrip(".")}
-    if list(variants) != ["all"]:
-        return {}
-    does = f"does nothing, as guidance of 1 leaves {name} unguided; ask for guidance, too"
-    return {setting: f"{setting} {does}" for setting in ("guidance_interval", "guidance_rescale")}
+    if _as_learnt(config, variants):
+        does = f"does nothing, as guidance of 1 leaves {name} unguided; ask for guidance, too"
+        return {setting: f"{setting} {does}" for setting in ("guidance_interval", "guidance_rescale")}
+    if len(variants) == 1:
+        one = f"guidance {describe_guidance(weights)} is a single evaluation a step, which nothing has widened"
+        return {"guidance_rescale": f"guidance_rescale does nothing, as {one}; ask for more guidance, too"}
+    return {}
+
+
+def _variants(config: JascoConfig | MusicgenConfig, weights: Mapping[str, float]) -> dict[str, float]:
+    """What is evaluated in a step (`guidance.variants`) of a model that is told what `config` says."""
+    return guidance.variants(weights, _conditions(config))
+
+
+def _as_learnt(config: JascoConfig | MusicgenConfig, variants: Mapping[str, float]) -> bool:
+    """Whether the variants are one, that of all conditions, by whatever name: guidance of 1."""
+    (first, *others) = variants
+    return not others and (first == "all" or set(_conditions(config)) <= set(first.split("+")))
+
+
+def _conditions(config: JascoConfig | MusicgenConfig) -> tuple[str, ...]:
+    return ("text",) if config.score is None else ("text", "score")
 
 
 def caution(name: str, config: JascoConfig | MusicgenConfig, asked: Request) -> str:
     """What is done, though it may not be what was meant: guidance of a model that is guided already; else empty."""
     if not isinstance(config, JascoConfig) or config.distilled is None or asked.guidance is None:
         return ""
-    variants = guidance.variants(asked.guidance, list(asked.guidance))
-    if list(variants) == ["all"]:
+    variants = _variants(config, asked.guidance)
+    if _as_learnt(config, variants):
         return ""
     folded, more = describe_guidance(config.distilled), describe_guidance(asked.guidance)
-    costs = "a second evaluation a step" if len(variants) == 2 else f"{len(variants)} evaluations a step instead of one"
+    known = {1: "", 2: " and costs a second evaluation a step"}
+    costs = known.get(len(variants), f" and costs {len(variants)} evaluations a step instead of one")
     return (
         f"{name} is distilled, and guidance {folded} is part of its every step; "
-        f"guidance {more}, as asked for, is applied on top of it and costs {costs}"
+        f"guidance {more}, as asked for, is applied on top of it{costs}"
     )
 
 
