@@ -21,12 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoint
-from counterpoint import audio, cli, destination, generation, midi, planning, request
+from counterpoint import audio, cli, destination, generation, midi, planning, request, sampler
 from counterpoint.codecs.spectral import Spectral
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
 from counterpoint.request import Settings
-from counterpoint.systems.jasco import Jasco
+from counterpoint.systems.jasco import Distilled, Jasco, JascoConfig
 from counterpoint.types import Canvas
 
 PROMPT = "a slow piano piece in A minor, 100 bpm"
@@ -87,6 +87,7 @@ def test_steps_and_guidance_are_obeyed(model: Model) -> None:
     [
         {"solver": "midpoint"}, {"schedule": "sway"}, {"solver": "dopri5", "tolerance": 0.5},
         {"guidance": "text=2,score=0.5"}, {"guidance_interval": "0.3:1"}, {"guidance_rescale": 0.7},
+        {"guidance": "text=1", "guidance_interval": "0.3:1"},
     ],
 )  # fmt: skip
 def test_how_a_flow_is_followed_is_heard_and_told(model: Model, asked: Settings) -> None:
@@ -122,12 +123,19 @@ def test_misspelt_settings_are_told_apart_from_right_ones(model: Model) -> None:
         ("tiny", {"steps": 3, "solver": "dopri5"}, "steps does nothing with dopri5"),
         ("tiny", {"schedule": "sway", "solver": "dopri5"}, "schedule does nothing with dopri5"),
         ("tiny", {"guidance": 1, "guidance_rescale": 0.5}, "guidance of 1 leaves tiny unguided"),
+        ("tiny", {"guidance": "text+score=1", "guidance_interval": (0, 0.5)}, "guidance of 1 leaves tiny unguided"),
+        (
+            "tiny",
+            {"guidance": "text=1", "guidance_rescale": 0.5},
+            "guidance_rescale does nothing, as guidance text=1 is a sing",
+        ),
+        ("tiny", {"guidance": 0, "guidance_rescale": 0.5}, "guidance_rescale does nothing, as guidance 0 is a single"),
         (
             "tiny",
             {"guidance": {"melody": 2}},
             "Guidance names 'melody', which this model is not told; it knows all, text, score.",
         ),
-        ("tiny-ar", {"solver": "heun"}, "tiny-ar is not sampled by solver; it knows temperature, top_k, top_p, guidance."),
+        ("tiny-ar", {"solver": "heun"}, "tiny-ar is not sampled by solver; it knows temperature, top_k, top_p, guidance, "),
         ("tiny-ar", {"guidance_interval": (0, 0.5)}, "tiny-ar is not sampled by guidance_interval"),
         ("tiny-fast", {"solver": "heun"}, "is distilled and takes its own steps, not those of heun; ask for steps alone."),
         ("tiny-fast", {"solver": "dopri5", "tolerance": 0.1}, "takes its own steps, not those of dopri5"),
@@ -160,6 +168,14 @@ def test_a_distilled_model_is_guided_anew_with_a_warning(
     assert guided.record["note"] == said and not torch.allclose(guided.audio, plain.audio)
     take = model.generate(PROMPT, seconds=1, guidance="text=2,score=4")
     assert "costs 3 evaluations a step instead of one" in take.record["note"]
+    for table, ending in {
+        "text+score=2": "applied on top of it and costs a second evaluation a step",
+        "text=1": "guidance text=1, as asked for, is applied on top of it",
+        "0": "guidance 0, as asked for, is applied on top of it",
+        "text+score=1": "",
+    }.items():
+        note = model.generate(PROMPT, seconds=1, guidance=table).record["note"]
+        assert note.endswith(ending) and bool(note) == bool(ending)
 
 
 def test_loudness_and_peak(model: Model) -> None:
@@ -484,3 +500,15 @@ def test_near_names_are_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "shipped", lambda: ["jasco-tiny", "spectral-tiny"])
     with pytest.raises(ValueError, match="Did you mean 'jasco-tiny'"):
         checkpoint.load("jazco-tiny")
+
+
+def test_leaps_that_a_distilled_model_has_not_learnt_are_told(tiny_family: dict[str, Path]) -> None:
+    config = checkpoint.load(tiny_family["tiny-fast"]).config
+    assert isinstance(config, JascoConfig)
+    knows = config.model_copy(update={"distilled": Distilled(guidance={"all": 3.0}, shortest=1 / 8, longest=1 / 4)})
+    for leaps, quiet in (
+        ({"steps": 4}, True), ({"steps": 8}, True), ({"steps": 6}, True),
+        ({"steps": 2}, False), ({"steps": 9}, False), ({"steps": 4, "schedule": "sway"}, False),
+    ):  # fmt: skip
+        said = sampler.caution("fast", knows, request.read({"text": PROMPT, **leaps}))
+        assert said == ("" if quiet else "fast has not learnt leaps as these; it knows 4 to 8 steps of the schedule uniform")

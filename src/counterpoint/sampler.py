@@ -1,11 +1,13 @@
 """What a request asks of a model's sampler: what the model can take of it, and why it cannot take the rest."""
 
+import math
 from collections.abc import Mapping
 
 from counterpoint.paradigms import guidance
+from counterpoint.paradigms.solvers import SCHEDULES
 from counterpoint.request import Request
 from counterpoint.systems import jasco, musicgen
-from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.jasco import Distilled, JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
 
 Sampling = jasco.Sampling | musicgen.Sampling
@@ -44,28 +46,65 @@ def _of_flow(name: str, config: JascoConfig, solver: str) -> dict[str, str]:
 def _of_guidance(name: str, config: JascoConfig | MusicgenConfig, weights: Mapping[str, float]) -> dict[str, str]:
     """Guidance by what the model is not told, and how it acts where there is none."""
     try:
-        variants = guidance.variants(weights, ("text",) if config.score is None else ("text", "score"))
+        variants = _variants(config, weights)
     except ValueError as error:
         return {"guidance": str(error).rstrip(".")}
-    if list(variants) != ["all"]:
-        return {}
-    does = f"does nothing, as guidance of 1 leaves {name} unguided; ask for guidance, too"
-    return {setting: f"{setting} {does}" for setting in ("guidance_interval", "guidance_rescale")}
+    if _as_learnt(config, variants):
+        does = f"does nothing, as guidance of 1 leaves {name} unguided; ask for guidance, too"
+        return {setting: f"{setting} {does}" for setting in ("guidance_interval", "guidance_rescale")}
+    if len(variants) == 1:
+        one = f"guidance {describe_guidance(weights)} is a single evaluation a step, which nothing has widened"
+        return {"guidance_rescale": f"guidance_rescale does nothing, as {one}; ask for more guidance, too"}
+    return {}
+
+
+def _variants(config: JascoConfig | MusicgenConfig, weights: Mapping[str, float]) -> dict[str, float]:
+    """What is evaluated in a step (`guidance.variants`) of a model that is told what `config` says."""
+    return guidance.variants(weights, _conditions(config))
+
+
+def _as_learnt(config: JascoConfig | MusicgenConfig, variants: Mapping[str, float]) -> bool:
+    """Whether the variants are one, that of all conditions, by whatever name: guidance of 1."""
+    (first, *others) = variants
+    return not others and (first == "all" or set(_conditions(config)) <= set(first.split("+")))
+
+
+def _conditions(config: JascoConfig | MusicgenConfig) -> tuple[str, ...]:
+    return ("text",) if config.score is None else ("text", "score")
 
 
 def caution(name: str, config: JascoConfig | MusicgenConfig, asked: Request) -> str:
-    """What is done, though it may not be what was meant: guidance of a model that is guided already; else empty."""
-    if not isinstance(config, JascoConfig) or config.distilled is None or asked.guidance is None:
+    """What is done, though it may not be what was meant, of a distilled model; else empty."""
+    if not isinstance(config, JascoConfig) or config.distilled is None:
         return ""
-    variants = guidance.variants(asked.guidance, list(asked.guidance))
-    if list(variants) == ["all"]:
+    return "; ".join(filter(None, (_guided_anew(name, config, config.distilled, asked), _unlearnt(name, config, asked))))
+
+
+def _guided_anew(name: str, config: JascoConfig, distilled: Distilled, asked: Request) -> str:
+    """Where a model that is guided already is guided."""
+    variants = {} if asked.guidance is None else _variants(config, asked.guidance)
+    if asked.guidance is None or _as_learnt(config, variants):
         return ""
-    folded, more = describe_guidance(config.distilled.guidance), describe_guidance(asked.guidance)
-    costs = "a second evaluation a step" if len(variants) == 2 else f"{len(variants)} evaluations a step instead of one"
+    folded, more = describe_guidance(distilled.guidance), describe_guidance(asked.guidance)
+    known = {1: "", 2: " and costs a second evaluation a step"}
+    costs = known.get(len(variants), f" and costs {len(variants)} evaluations a step instead of one")
     return (
         f"{name} is distilled, and guidance {folded} is part of its every step; "
-        f"guidance {more}, as asked for, is applied on top of it and costs {costs}"
+        f"guidance {more}, as asked for, is applied on top of it{costs}"
     )
+
+
+def _unlearnt(name: str, config: JascoConfig, asked: Request) -> str:
+    """Where a model leaps over spans that it has not learnt."""
+    sampling, distilled = config.sampling.model_copy(update=asked.sampling()), config.distilled
+    if distilled is None:
+        return ""
+    spans = SCHEDULES[sampling.schedule](sampling.steps).diff()
+    shortest, longest = float(spans.min()), float(spans.max())
+    if distilled.shortest <= shortest + 1e-6 and longest <= distilled.longest + 1e-6:
+        return ""
+    fewest, most = math.ceil(1 / distilled.longest - 1e-6), math.floor(1 / max(distilled.shortest, 1e-3) + 1e-6)
+    return f"{name} has not learnt leaps as these; it knows {fewest} to {most} steps of the schedule uniform"
 
 
 def describe(sampling: Sampling) -> str:
