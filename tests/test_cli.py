@@ -207,6 +207,7 @@ def test_bad_commands(
             ["generate", PROMPT, "--schedule", "logsnr"],
             "(did you mean 'log-snr'?); known here: uniform, shifted, log-snr, sway.",
         ),
+        (["generate", PROMPT, "--guidance", "text=2, text=5"], "weighs 'text' more than once in 'text=2, text=5'; give it one"),
         (["generate", PROMPT, "--guidance-interval", "0.9:0.2"], "such as 0.2:0.9, not 0.9:0.2"),
     ],
 )

@@ -11,8 +11,10 @@ import torch
 from matplotlib.image import imread
 
 import counterpoint
-from counterpoint import cli, comparison, generation
+from counterpoint import cli, comparison, generation, sampler
 from counterpoint.comparison import Comparison
+from counterpoint.paradigms.solvers import SOLVERS
+from counterpoint.systems.jasco import JascoConfig
 
 PROMPT = "a slow piano piece in A minor, 100 bpm"
 
@@ -49,7 +51,15 @@ def test_what_a_model_did_not_take_is_told(made: Comparison) -> None:
         "tiny-ar is not sampled by solver",
     ]
     assert [reason.split(",")[0] for reason in fast.refused] == ["tiny-fast is distilled and takes its own steps"]
-    assert "top_k" in tokens.sampled and fast.sampled == "3 steps of euler, guidance 1"
+    assert "top_k" in tokens.sampled and fast.sampled == "3 leaps of its own, guidance 1"
+
+
+def test_where_and_how_guidance_acts_is_told() -> None:
+    config = JascoConfig.tiny()
+    changes = {"guidance": {"text": 2.0, "score": 4.0}, "guidance_interval": (0.2, 0.9), "guidance_rescale": 0.5}
+    acts = "guidance text=2, score=4 within 0.2:0.9, rescaled by 0.5"
+    told = [sampler.describe(config, config.sampling.model_copy(update=changes | {"solver": kind})) for kind in SOLVERS]
+    assert all(how.endswith(f", {acts}") for how in told) and len(set(told)) == len(SOLVERS)
 
 
 def test_the_picture_has_a_row_for_each_model(made: Comparison) -> None:
@@ -125,6 +135,34 @@ def test_guiding_a_distilled_model_warns_on_stderr(
     assert err.startswith("tiny-fast is distilled, and guidance 3 is part of its every step") and err.count("\n") == 1
     assert f"note: {err.strip().rstrip('.')}" in out
     assert cli.run(command) == 0 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("picture", "nothing was written"), ("names", "1 of 3 files are written"), ("report", "3 of 3 files are written")],
+)
+def test_an_interrupt_tells_what_is_written(
+    tiny_family: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str, said: str
+) -> None:
+    rename = os.replace
+
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    def rename_one(part: Path, target: Path) -> None:
+        if any(Path("out").glob("*.wav")):
+            raise KeyboardInterrupt
+        rename(part, target)
+
+    owner, name, does = {
+        "picture": (Comparison, "draw", stop),
+        "names": (os, "replace", rename_one),
+        "report": (cli, "_report", stop),
+    }[place]
+    monkeypatch.setattr(owner, name, does)
+    names = f"{tiny_family['tiny']},{tiny_family['tiny-fast']}"
+    assert cli.run(["generate", "piano", "--compare", names, "--seconds", "0.5", "-o", "out/"]) == 130
+    assert capsys.readouterr().err == f"stopped; {said}\n"
 
 
 BAD = {

@@ -130,19 +130,24 @@ def _check_comparable(model: str | None, count: int) -> None:
 def _compare(models: list[str], asked: "Request", output: str | None, format: Format | None, device: str) -> None:
     models = [model.strip() for model in models]
     names = destination.model_names(models)
-    destination.comparison_files(asked.text, output, format, asked.seed, names)
+    free = destination.comparison_files(asked.text, output, format, asked.seed, names)
     from counterpoint.comparison import compare
 
-    with interruptible(lambda: NOTHING), _progress("generating") as bar:
-        order = (asked.text, asked.seconds, asked.seed, asked.plan)
-        made = compare(models, *order, device=device, progress=bar, **asked.sampling())
-        targets = made.save(output, format)
-    for entry, target in zip(made.entries, targets[:-1], strict=True):
-        _report(entry.take, target, entry.elapsed)
-        _say(f"  sampling: {entry.sampled}")
-        for reason in entry.refused:
-            _say(f"  not taken: {reason}")
-    _say(f"{targets[-1]}: a picture of them")
+    def left() -> str:
+        written = sum(path.exists() for path in free)
+        return f"{written} of {len(free)} files are written" if written else NOTHING
+
+    with interruptible(left):
+        with _progress("generating") as bar:
+            order = (asked.text, asked.seconds, asked.seed, asked.plan)
+            made = compare(models, *order, device=device, progress=bar, **asked.sampling())
+            targets = made.save(output, format)
+        for entry, target in zip(made.entries, targets[:-1], strict=True):
+            _report(entry.take, target, entry.elapsed)
+            _say(f"  sampling: {entry.sampled}")
+            for reason in entry.refused:
+                _say(f"  not taken: {reason}")
+        _say(f"{targets[-1]}: a picture of them")
 
 
 def _report(take: "Take", path: Path, elapsed: float) -> None:

@@ -135,8 +135,9 @@ def compare(
     entries: list[Entry] = []
     for i, (name, model, order, reasons) in enumerate(zip(names, loaded, orders, refused, strict=True)):
         take = next(model.takes(order, share(progress, i, len(names))))
-        settled = sampler.settle(name, model.checkpoint.config, order)
-        entries.append(Entry(name, take, sampler.describe(settled), tuple(reasons.values())))
+        config = model.checkpoint.config
+        sampled = sampler.describe(config, sampler.settle(name, config, order))
+        entries.append(Entry(name, take, sampled, tuple(reasons.values())))
     return Comparison(asked, tuple(entries))
 
 

@@ -88,9 +88,14 @@ def _parse_guidance(text: str) -> float | dict[str, float]:
     try:
         if "=" not in text:
             return float(text)
-        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
+        weights = [(name.strip(), float(value)) for name, value in (part.split("=") for part in text.split(","))]
     except ValueError:
         raise ValueError(f"Guidance is a number or a table such as text=3,score=2, not {text!r}.") from None
+    names = [name for name, _ in weights]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"Guidance weighs {name!r} more than once in {text!r}; give it one weight.")
+    return dict(weights)
 
 
 def _check_interval(interval: object) -> tuple[float, float] | None:

@@ -107,17 +107,23 @@ def _unlearnt(name: str, config: JascoConfig, asked: Request) -> str:
     return f"{name} has not learnt leaps as these; it knows {fewest} to {most} steps of the schedule uniform"
 
 
-def describe(sampling: Sampling) -> str:
-    """How it is sampled, in a few words for people."""
+def describe(config: JascoConfig | MusicgenConfig, sampling: Sampling) -> str:
+    """How a model of `config` is sampled, in a few words for people."""
+    guided = f"guidance {describe_guidance(sampling.guidance)}"
     if isinstance(sampling, musicgen.Sampling):
         how = f"temperature {sampling.temperature:g}, top_k {sampling.top_k}"
         how += f", top_p {sampling.top_p:g}" if sampling.top_p else ""
-    elif sampling.solver == "dopri5":
-        how = f"dopri5 to {sampling.tolerance:g}"
-    else:
-        how = f"{sampling.steps} step{'s' * (sampling.steps > 1)} of {sampling.solver}"
-        how += f", {sampling.schedule}" if sampling.schedule != "uniform" else ""
-    return f"{how}, guidance {describe_guidance(sampling.guidance)}"
+        return f"{how}, {guided}"
+    if sampling.guidance_interval != (0.0, 1.0):
+        guided += " within {:g}:{:g}".format(*sampling.guidance_interval)
+    if sampling.guidance_rescale:
+        guided += f", rescaled by {sampling.guidance_rescale:g}"
+    if sampling.solver == "dopri5":
+        return f"dopri5 to {sampling.tolerance:g}, {guided}"
+    leaps = isinstance(config, JascoConfig) and config.distilled is not None
+    kind, of = ("leap", "its own") if leaps else ("step", sampling.solver)
+    schedule = f", {sampling.schedule}" if sampling.schedule != "uniform" else ""
+    return f"{sampling.steps} {kind}{'s' * (sampling.steps > 1)} of {of}{schedule}, {guided}"
 
 
 def describe_guidance(weights: Mapping[str, float]) -> str:
