@@ -118,7 +118,11 @@ def test_misspelt_settings_are_told_apart_from_right_ones(model: Model) -> None:
 @pytest.mark.parametrize(
     ("name", "asked", "told"),
     [
-        ("tiny", {"tolerance": 0.1}, "tolerance is that of dopri5, but tiny takes the steps of euler; ask for steps."),
+        (
+            "tiny",
+            {"tolerance": 0.1},
+            "tolerance is that of dopri5, but tiny takes the steps of euler; ask for the solver dopri5, too.",
+        ),
         ("tiny", {"tolerance": 0.1, "solver": "rk4"}, "but tiny takes the steps of rk4"),
         ("tiny", {"steps": 3, "solver": "dopri5"}, "steps does nothing with dopri5"),
         ("tiny", {"schedule": "sway", "solver": "dopri5"}, "schedule does nothing with dopri5"),

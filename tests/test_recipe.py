@@ -628,6 +628,11 @@ def test_what_cannot_be_distilled_is_told_before_anything_is_written(recipe, tok
         with pytest.raises(ValueError, match=message):
             run_recipe(distilled_recipe, ["objective.target=jvp", change], tmp_path / "out", device="cpu")
         assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="Guidance names 'scor'"):
+        run_recipe(distilled_recipe, ["sampling.guidance={scor = 2.0}"], tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=r"was begun with objective\.guidance = {'all': 2\.0}, not"):
+        run_recipe(distilled_recipe, ["objective.guidance.text=2"], recipe.parent / "fast", device="cpu")
     with pytest.raises(ValueError, match="did you mean 'target'"):
         run_recipe(distilled_recipe, ["objective.targt=fd"], tmp_path / "out", device="cpu")
     alone = ["system.distilled={guidance = {all = 1.0}}", "system.backbone.spans=true"]

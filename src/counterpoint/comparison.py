@@ -121,6 +121,8 @@ def compare(
     A setting of the sampler goes to the models that can take it, and the entries of the others say why they did not; raises
     ValueError for one that none can take, as for whatever a model cannot do, before anything is made.
     """
+    if isinstance(models, str):
+        raise ValueError(f"The models to compare are a list, such as ['musicgen-tiny', 'jasco-tiny'], not {models!r}.")
     if find_spec("matplotlib") is None:
         raise ValueError(
             "A comparison is drawn with matplotlib, which is not there: python -m pip install 'counterpoint[eval]'."

@@ -40,7 +40,9 @@ def _of_flow(name: str, config: JascoConfig, solver: str) -> dict[str, str]:
     if solver == "dopri5":
         does = "does nothing with dopri5, which chooses its own steps; ask for a tolerance, or for another solver"
         return refused | {setting: f"{setting} {does}" for setting in ("steps", "schedule")}
-    return refused | {"tolerance": f"tolerance is that of dopri5, but {name} takes the steps of {solver}; ask for steps"}
+    return refused | {
+        "tolerance": f"tolerance is that of dopri5, but {name} takes the steps of {solver}; ask for the solver dopri5, too"
+    }
 
 
 def _of_guidance(name: str, config: JascoConfig | MusicgenConfig, weights: Mapping[str, float]) -> dict[str, str]:

@@ -53,8 +53,8 @@ def refuse_another_recipe(recipe: AnyRecipe, out: Path) -> None:
 
 
 def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, with keys such as "train.steps"."""
-    if not isinstance(content, dict):
+    """Nested tables as one, with keys such as "train.steps"; a table of guidance is one value."""
+    if not isinstance(content, dict) or prefix.endswith("guidance."):
         return {prefix.removesuffix("."): content}
     return {key: value for name, part in content.items() for key, value in _flat(part, f"{prefix}{name}.").items()}
 

@@ -52,7 +52,8 @@ class Meanflow(Trainable):
     def __init__(self, teacher: Jasco, config: MeanflowConfig, sampling: Sampling):
         super().__init__()
         self.config = config
-        guidance.variants(config.guidance, teacher.conditions)  # raises where it names what the teacher is not told
+        for weights in (config.guidance, sampling.guidance):
+            guidance.variants(weights, teacher.conditions)  # raises where it names what the teacher is not told
         self.teacher = teacher.requires_grad_(False)
         self.student = student_config(teacher.config, config, sampling).build(teacher.spec)
         missing, strange = self.student.load_state_dict(teacher.state_dict(), strict=False)
