@@ -67,7 +67,7 @@ def tiny_family(tiny_model: Path) -> dict[str, Path]:
     from counterpoint.systems.musicgen import MusicgenConfig
 
     flow = JascoConfig.tiny().model_dump()
-    flow["backbone"]["spans"], flow["distilled"] = True, {"all": 3.0}
+    flow["backbone"]["spans"], flow["distilled"] = True, {"guidance": {"all": 3.0}}
     flow["sampling"] = Sampling(steps=2, guidance={"all": 1.0}).model_dump()
     codec, family = checkpoint.load_codec(tiny_model), {"tiny": tiny_model}
     for name, config in {"tiny-ar": MusicgenConfig.tiny(), "tiny-fast": JascoConfig.model_validate(flow)}.items():

@@ -1,6 +1,7 @@
 """Average velocities: every target against a flow whose average velocities are known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,9 +10,9 @@ from counterpoint import rng
 from counterpoint.paradigms import distill
 from counterpoint.paradigms.distill import TARGETS
 from counterpoint.paradigms.solvers import leaps, uniform
-from counterpoint.systems.jasco import Jasco, JascoConfig, Sampling
+from counterpoint.systems.jasco import Distilled, Jasco, JascoConfig, Sampling
 from counterpoint.systems.meanflow import Meanflow, MeanflowConfig, student_config
-from counterpoint.types import Spec
+from counterpoint.types import Batch, Spec
 from test_systems import SPEC, training_batch
 
 SPEED = 1.0
@@ -161,15 +162,32 @@ def test_the_loss_falls_on_one_batch(name):
     assert math.isfinite(errors[-1]) and errors[-1] < 0.8 * errors[0]
 
 
+def test_long_items_are_differentiated_forwards_too():
+    """Beyond some length attention is fused elsewhere, which forward differentiation does not know."""
+    system = Meanflow(teacher(), MeanflowConfig(target="jvp"), LEAPS)
+    frames = torch.randn(1, 600, SPEC.dim)
+    batch = Batch(seeds=[1], frames=frames, mask=torch.ones(1, 600, dtype=torch.bool), values={"text": ["slow"]})
+    assert system.objectives(batch)[0].loss.isfinite()
+
+
+def test_guidance_by_name_goes_on_where_chance_has_dropped_it():
+    system = Meanflow(teacher(), MeanflowConfig(target="teacher", guidance={"text": 2.0}), LEAPS)
+    whole = training_batch(system.student)
+    dropped = replace(whole, values={"text": [None, None], "score": whole.values["score"]})
+    assert system.objectives(dropped)[0].loss.isfinite()
+    with pytest.raises(ValueError, match="'chords', which this model is not told"):
+        Meanflow(teacher(), MeanflowConfig(guidance={"chords": 2.0}), LEAPS)
+
+
 def test_what_cannot_be_distilled_is_told_in_a_sentence():
     config = student_config(JascoConfig.tiny(), MeanflowConfig(guidance={"all": 2.0}), LEAPS)
-    assert config.distilled == {"all": 2.0} and config.backbone.spans and config.sampling == LEAPS
+    assert config.distilled == Distilled(guidance={"all": 2.0}) and config.backbone.spans and config.sampling == LEAPS
     with pytest.raises(ValueError, match="distilled already; start from the one"):
         student_config(config, MeanflowConfig(), LEAPS)
-    with pytest.raises(ValueError, match="takes its own steps"):
+    with pytest.raises(ValueError, match=r"^the student: .*a distilled model takes its own steps, .* is not for it\.$"):
         student_config(JascoConfig.tiny(), MeanflowConfig(), Sampling(solver="heun"))
     with pytest.raises(ValueError, match="differentiates what is compiled"):
         Meanflow(teacher(), MeanflowConfig(), LEAPS).compile_parts()
     with pytest.raises(ValueError, match="belong together"):
-        JascoConfig(distilled={"all": 1.0})
+        JascoConfig(distilled=Distilled(guidance={"all": 1.0}))
     assert config.build(Spec(rate=25.0, dim=8)).backbone.ahead is not None

@@ -25,6 +25,8 @@ SMALL = [name for name in ALL if "-small" in name]
 PAIRS = {
     "tiny": ("musicgen-tiny", "jasco-tiny"),
     "tiny, words alone": ("musicgen-tiny-text", "jasco-tiny-text"),
+    "tiny, EnCodec": ("musicgen-tiny-encodec", "jasco-tiny-encodec"),
+    "tiny, VAE": ("musicgen-tiny-encodec", "jasco-tiny-vae"),
     "small, 25 Hz": ("musicgen-small-25", "jasco-small-25"),
     "small, 50 Hz": ("musicgen-small", "jasco-small"),
     "small, 100 Hz": ("musicgen-small-100", "jasco-small-100"),

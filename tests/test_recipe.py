@@ -98,7 +98,13 @@ def test_autoregression_is_trained_and_generates_by_the_same_doors(token_recipe,
     assert soundfile.info(tmp_path / "out/train/samples/0000006/0.wav").frames == 8000
     model = generation.load(tmp_path / "out")
     take = model.generate("slow piano", seconds=1, seed=3, temperature=0.9, top_k=5)
-    assert take.record["sampling"] == {"temperature": 0.9, "top_k": 5, "top_p": 0.0, "guidance": {"all": 3.0}}
+    assert take.record["sampling"] == {
+        "temperature": 0.9,
+        "top_k": 5,
+        "top_p": 0.0,
+        "guidance": {"all": 3.0},
+        "guidance_rescale": 0.0,
+    }
     assert take.audio.shape == (1, 8000)
     longer = model.generate("slow piano", seconds=12, seed=3, plan="none")  # two windows, the second continues the first
     assert longer.audio.shape == (1, 96000)
@@ -585,7 +591,7 @@ def test_a_flow_model_is_distilled_by_the_same_doors(distilled_recipe, tmp_path)
     run_recipe(distilled_recipe, ["train.steps=4"], tmp_path / "parts", device="cpu")
     assert (tmp_path / "parts" / "config.json").is_file()
     loaded = checkpoint.load(tmp_path / "whole")
-    assert loaded.config.distilled == {"all": 2.0} and loaded.config.sampling.steps == 2
+    assert loaded.config.distilled.guidance == {"all": 2.0} and loaded.config.sampling.steps == 2
     assert loaded.config.words == teacher.config.words
     theirs, ours = teacher.system.state_dict(), loaded.system.state_dict()
     assert theirs.keys() < ours.keys() and torch.equal(theirs["mean"], ours["mean"])
@@ -615,8 +621,15 @@ def test_what_cannot_be_distilled_is_told_before_anything_is_written(recipe, tok
         with pytest.raises(ValueError, match=message):
             run_recipe(distilled_recipe, [f"start={start}"], tmp_path / "out", device="cpu")
         assert not (tmp_path / "out").exists()
+    for change, message in (
+        ("train.compile=true", 'the target "jvp" differentiates'),
+        ("objective.guidance.chords=2", "'chords'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_recipe(distilled_recipe, ["objective.target=jvp", change], tmp_path / "out", device="cpu")
+        assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="did you mean 'target'"):
         run_recipe(distilled_recipe, ["objective.targt=fd"], tmp_path / "out", device="cpu")
-    alone = ["system.distilled={all = 1.0}", "system.backbone.spans=true"]
+    alone = ["system.distilled={guidance = {all = 1.0}}", "system.backbone.spans=true"]
     with pytest.raises(ValueError, match="learnt from a teacher; name it in a recipe with start"):
         run_recipe(recipe, alone, tmp_path / "out", device="cpu")

@@ -60,7 +60,7 @@ def caution(name: str, config: JascoConfig | MusicgenConfig, asked: Request) -> 
     variants = guidance.variants(asked.guidance, list(asked.guidance))
     if list(variants) == ["all"]:
         return ""
-    folded, more = describe_guidance(config.distilled), describe_guidance(asked.guidance)
+    folded, more = describe_guidance(config.distilled.guidance), describe_guidance(asked.guidance)
     costs = "a second evaluation a step" if len(variants) == 2 else f"{len(variants)} evaluations a step instead of one"
     return (
         f"{name} is distilled, and guidance {folded} is part of its every step; "

@@ -6,7 +6,8 @@ of them needs more data than the teacher had.  With r = t all agree: u is the ve
 
     jvp       MeanFlow's identity, by forward-mode differentiation: u = v + (r - t) du/dt (Geng et al. 2025, eq. 6; there time
               runs the other way)
-    fd        the same, du/dt by a central difference, which any kernel and a compiled network can do
+    fd        the same, du/dt by a central difference, which any kernel and a compiled network can do; in 32 bits, as a
+              difference of 16-bit numbers is mostly their rounding
     shortcut  two half leaps of the student's own (Frans et al. 2024, eq. 4)
     teacher   two steps of the teacher's, by the midpoint rule (progressive distillation, Salimans and Ho 2022, section 3)
 """
@@ -56,8 +57,9 @@ def mean_flow_by_differences(
 ) -> Float[Tensor, "b t d"]:
     """See `fd` above; `width` is how far in flow time the difference looks to either side."""
     velocity = teacher(x, time)
-    later = student(x + width * velocity, time + width, until)
-    earlier = student(x - width * velocity, time - width, until)
+    with torch.autocast(x.device.type, enabled=False):
+        later = student(x + width * velocity, time + width, until)
+        earlier = student(x - width * velocity, time - width, until)
     return velocity + (until - time)[:, None, None] * (later - earlier) / (2 * width)
 
 

@@ -158,11 +158,11 @@ def dopri5(
     now, end = times[0].expand(len(x)), times[-1]
     step = (end - now) * min(1.0, tolerance**0.2)  # the first try; the error of a step grows with its fifth power
     slope = field(x, now)
+    if not bool(slope.isfinite().all()):
+        raise ValueError("The velocities are no numbers where the way begins; lower the guidance, or check the checkpoint.")
     evaluations = torch.ones(len(x), dtype=torch.long)
     for _ in range(ATTEMPTS):
         going = now < end
-        if not bool(going.any()):
-            return Solution(x, evaluations)
         step = torch.minimum(step, end - now)  # of nothing, where an item has arrived
         slopes = _slopes(DOPRI5, field, x, now, step, slope)
         evaluations += 6 * going.cpu()
@@ -176,6 +176,8 @@ def dopri5(
         step = step * torch.where(error.isfinite(), (0.9 * error.clamp_min(1e-10) ** -0.2).clamp(0.2, 10.0), 0.2)
         if progress is not None:
             progress(round(100 * ((now - times[0]) / (end - times[0])).min().item()), 100)
+        if bool((now >= end).all()):
+            return Solution(x, evaluations)
     raise ValueError(f"dopri5 did not arrive within {ATTEMPTS} steps; raise its tolerance, or take a solver of fixed steps.")
 
 

@@ -93,6 +93,14 @@ class DistillRecipe(Config):
     samples: int = Field(default=2, ge=0)
     """Pieces rendered from held-out plans each time that the run is listened to."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.train.compile and self.objective.target == "jvp":
+            raise ValueError(
+                'the target "jvp" differentiates what is compiled; set train.compile to false, or the target to "fd".'
+            )
+        return self
+
 
 class ClipsConfig(Config):
     """Clips of audio, in random crops."""

@@ -46,7 +46,7 @@ def refuse_another_recipe(recipe: AnyRecipe, out: Path) -> None:
     except ValueError as error:
         raise ValueError(f"{kept} is damaged or unreadable; bring back a copy of it, or delete it and call again.") from error
     for key in sorted(before.keys() & now.keys() - _MAY_CHANGE):
-        if before[key] != now[key] and not key.startswith("system.sampling."):
+        if before[key] != now[key] and not key.startswith(("system.sampling.", "sampling.")):
             raise ValueError(
                 f"The run in {out} was begun with {key} = {before[key]!r}, not {now[key]!r}; leave that, or train elsewhere."
             )

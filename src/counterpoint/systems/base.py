@@ -68,9 +68,12 @@ class System(Trainable, ABC):
     def guided(self, weights: Mapping[str, float], canvas: Canvas, values: Values) -> tuple[Cond, list[float]]:
         """What the variants of guidance hear, stacked, and their weights.  Raises ValueError for what is not to be had."""
         self.check(canvas, values)
-        table = guidance.variants(weights, self.conditions)
         guidance.check_told(weights, values)
-        items, frames = canvas.given.shape
+        return self.variants(weights, values, *canvas.given.shape)
+
+    def variants(self, weights: Mapping[str, float], values: Values, items: int, frames: int) -> tuple[Cond, list[float]]:
+        """`guided` for so many items and frames, where what is weighed but told to none is simply not told."""
+        table = guidance.variants(weights, self.conditions)
         heard = [self.conditioners(guidance.keep(values, name), self.spec, frames, items) for name in table]
         return Cond.stack(heard), list(table.values())
 

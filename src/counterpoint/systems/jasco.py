@@ -49,7 +49,19 @@ class Sampling(Config):
         low, high = self.guidance_interval
         if not 0 <= low <= high <= 1:
             raise ValueError(f"guidance_interval {low:g} to {high:g} must rise within 0 and 1; 0 is noise, 1 is music.")
+        if self.solver != "dopri5" and self.tolerance != type(self).model_fields["tolerance"].default:
+            raise ValueError(f"tolerance is that of dopri5, and the solver is {self.solver}; leave it out.")
+        if self.guidance == {"all": 1.0} and (self.guidance_interval != (0.0, 1.0) or self.guidance_rescale):
+            raise ValueError("guidance_interval and guidance_rescale do nothing where guidance is 1; leave them out.")
         return self
+
+
+class Distilled(Config):
+    """What is part of a network of average velocities: its teacher's guidance, and the spans of flow time that it knows."""
+
+    guidance: dict[str, FiniteFloat] = Field(min_length=1)
+    shortest: float = Field(default=0.0, ge=0, le=1)
+    longest: float = Field(default=1.0, gt=0, le=1)
 
 
 class JascoConfig(Config):
@@ -65,9 +77,9 @@ class JascoConfig(Config):
     time_distribution: flow.TimeDistribution = "uniform"
     time_weight: flow.TimeWeight = "increasing"
     precondition: bool = False
-    distilled: dict[str, FiniteFloat] | None = None
-    """The guidance that is part of a network of average velocities, which makes music in few steps (systems/meanflow.py); None
-    for a network of velocities."""
+    distilled: Distilled | None = None
+    """What a network of average velocities has learnt, which makes music in few steps (systems/meanflow.py); None for a network
+    of velocities."""
     drop_all: float = Field(default=0.2, ge=0, le=1)
     """Chance that an item is told nothing in training."""
     drop_each: float = Field(default=0.1, ge=0, le=1)

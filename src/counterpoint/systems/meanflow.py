@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 from pydantic import Field, FiniteFloat
 from torch import Generator, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from counterpoint import rng
-from counterpoint.config import Config
-from counterpoint.paradigms import distill, flow
+from counterpoint.config import Config, parse
+from counterpoint.paradigms import distill, flow, guidance
 from counterpoint.systems.base import Trainable
 from counterpoint.systems.jasco import Jasco, JascoConfig, Lesson, Sampling
-from counterpoint.types import Batch, Canvas, Cond, Objective
+from counterpoint.types import Batch, Objective
 
 
 class MeanflowConfig(Config):
@@ -26,8 +27,8 @@ class MeanflowConfig(Config):
     """The teacher's, which becomes part of every leap."""
     longest: float = Field(default=1.0, gt=0, le=1)
     """Longest span of flow time that is learnt."""
-    halvings: int = Field(default=4, ge=0)
-    """How often it is halved: 4 teaches 1, 1/2, ... 1/16."""
+    halvings: int = Field(default=4, ge=0, le=6)
+    """How often it is halved, at most: 4 teaches 1, 1/2, ... 1/16."""
     instants: float = Field(default=0.25, ge=0, le=1)
     """Share of items that learn the velocity itself."""
     power: float = Field(default=0.0, ge=0, le=1)
@@ -38,9 +39,11 @@ def student_config(teacher: JascoConfig, config: MeanflowConfig, sampling: Sampl
     """The settings of a network like the teacher's that is told spans.  Raises ValueError where the teacher is one already."""
     if teacher.distilled is not None:
         raise ValueError("The model to start from is distilled already; start from the one that it was distilled from.")
-    backbone = teacher.backbone.model_copy(update={"spans": True})
-    settings = {"backbone": backbone, "distilled": config.guidance, "sampling": sampling}
-    return JascoConfig.model_validate({**dict(teacher), **settings})
+    shortest = 0.0 if config.instants else config.longest / 2**config.halvings
+    distilled = {"guidance": config.guidance, "shortest": shortest, "longest": config.longest}
+    settings = {**teacher.model_dump(), "distilled": distilled, "sampling": sampling.model_dump()}
+    settings["backbone"]["spans"] = True
+    return parse(JascoConfig, settings, "the student")
 
 
 class Meanflow(Trainable):
@@ -49,6 +52,7 @@ class Meanflow(Trainable):
     def __init__(self, teacher: Jasco, config: MeanflowConfig, sampling: Sampling):
         super().__init__()
         self.config = config
+        guidance.variants(config.guidance, teacher.conditions)  # raises where it names what the teacher is not told
         self.teacher = teacher.requires_grad_(False)
         self.student = student_config(teacher.config, config, sampling).build(teacher.spec)
         missing, strange = self.student.load_state_dict(teacher.state_dict(), strict=False)
@@ -75,7 +79,7 @@ class Meanflow(Trainable):
             made = self.student.velocity(x, now, cond, lesson.data, lesson.given, lesson.padded, then)
             return torch.where(lesson.given[..., None], known, made)
 
-        with torch.no_grad():
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be differentiated forwards
             target = distill.TARGETS[self.config.target](student, self._teacher(lesson, known), point, time, until)
         weight = self.student.get_buffer("weight")
         errors = flow.loss_per_item(student(point, time, until), target, time, lesson.asked, weight, "uniform")
@@ -91,8 +95,7 @@ class Meanflow(Trainable):
 
     def _teacher(self, lesson: Lesson, known: Float[Tensor, "b t d"]) -> flow.Field:
         """The teacher's guided velocities; what is given goes straight to where it belongs."""
-        canvas = Canvas(lesson.data, torch.zeros_like(lesson.given))  # `guided` only counts its items and frames
-        heard: tuple[Cond, list[float]] = self.teacher.guided(self.config.guidance, canvas, lesson.values)
+        heard = self.teacher.variants(self.config.guidance, lesson.values, *lesson.given.shape)
 
         def field(x: Tensor, time: Tensor) -> Tensor:
             made = self.teacher.guided_velocity(x, time, heard, lesson.data, lesson.given, lesson.padded)

@@ -37,6 +37,8 @@ class Sampling(Config):
     top_k: int = Field(default=250, ge=0)
     top_p: float = Field(default=0.0, ge=0, le=1)
     guidance: dict[str, FiniteFloat] = Field(default_factory=lambda: {"all": 3.0}, min_length=1)
+    guidance_rescale: float = Field(default=0.0, ge=0, le=1)
+    """How much of the deviation that guidance adds to the logits is taken back."""
 
 
 class MusicgenConfig(Config):
@@ -178,7 +180,7 @@ class Musicgen(System):
         for step in range(1 + first, layout.shape[-1]):
             logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory)[:, :, -1]  # b k v
             done = step
-            logits = guidance.guided(logits.chunk(many), weights)
+            logits = guidance.guided(logits.chunk(many), weights, sampling.guidance_rescale)
             drawn = ar.sample(logits, gens, sampling.temperature, sampling.top_k, sampling.top_p)
             kept = given[..., step] | ~real[..., step]
             layout[..., step] = torch.where(kept, layout[..., step], drawn)
