@@ -28,7 +28,14 @@ MODEL, GUIDANCE = "jasco-tiny", 1.5
 CONDITIONS = ("plan", "words")
 SPACES = {"frames": "codec frames", "mel": "log-mel, dB²"}
 MARGINS = (1.05, 1.15)
-COLOURS = {"euler": "#1f77b4", "midpoint": "#d62728", "heun": "#ff7f0e", "rk4": "#9467bd", "dopri5": "#8c564b"}
+COLOURS = {
+    "euler": "#1f77b4",
+    "midpoint": "#d62728",
+    "heun": "#ff7f0e",
+    "rk4": "#9467bd",
+    "dopri5": "#8c564b",
+    "own": "#444444",
+}
 STYLES = {"uniform": ("-", "o"), "shifted": ("--", "s"), "log-snr": (":", "^"), "sway": ("-.", "D")}
 BOLD = ("#000000", "#2ca02c", "#17becf", "#e377c2", "#bcbd22")
 
@@ -57,6 +64,15 @@ def ratio(result: Result, results: dict[str, Result], space: str) -> dict[str, f
     if reference is None or result["evaluations"] is None:
         return None
     return frechet.ratio(np.array(result["frechet"][space]), np.array(reference["frechet"][space]))
+
+
+def against(result: Result, results: dict[str, Result], space: str) -> dict[str, float]:
+    """The distance with the interval of what sets it apart from the reference: which compositions were drawn is common to all.
+
+    Where there is no reference, the distance's own.
+    """
+    told, paired = distance(result, space), ratio(result, results, space)
+    return told if paired is None else {name: told["mean"] * bound / paired["mean"] for name, bound in paired.items()}
 
 
 def within(result: Result, results: dict[str, Result]) -> str:
@@ -173,7 +189,9 @@ def draw(results: dict[str, Result], out: Path) -> None:
     handles = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     count = next(iter(results.values()))["n"]
-    figure.suptitle(f"Quality over network evaluations, {count} clips; bars are 95 % intervals", fontsize=11)
+    figure.suptitle(
+        f"Quality over network evaluations, {count} clips; bars: 95 % intervals of the ratio to 200 steps", fontsize=11
+    )
     _save(figure, out)
 
 
@@ -181,7 +199,7 @@ def _panel(ax: Axes, results: dict[str, Result], conditions: str, space: str) ->
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     rows = [result for result in results.values() if result["cell"]["conditions"] == conditions]
-    lines: dict[tuple[str, ...], list[Result]] = {}
+    lines: dict[tuple[str, str, str, str], list[Result]] = {}
     for result in rows:
         lines.setdefault(_line(result), []).append(result)
     others = sorted({Path(result["cell"]["model"]).name for result in rows if result["view"] == "continuous"} - {MODEL})
@@ -189,7 +207,7 @@ def _panel(ax: Axes, results: dict[str, Result], conditions: str, space: str) ->
         if lines[key][0]["view"] == "tokens":
             _autoregression(ax, lines[key][0], space)
         else:
-            _curve(ax, key, sorted(lines[key], key=lambda result: result["evaluations"]), space, others)
+            _curve(ax, key, sorted(lines[key], key=lambda result: result["evaluations"]), space, others, results)
     reference = results.get(REFERENCE.format(conditions))
     if reference is not None:
         told = distance(reference, space)["mean"]
@@ -198,35 +216,47 @@ def _panel(ax: Axes, results: dict[str, Result], conditions: str, space: str) ->
     if space == "mel" and "codec" in results:
         ax.axhline(distance(results["codec"], space)["mean"], color="#999999", lw=0.8, ls=":", label="codec alone")
     ax.grid(which="major", color="#e6e6e6", lw=0.6)
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_locator(LogLocator(base=2, numticks=20))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _line(result: Result) -> tuple[str, ...]:
+def _line(result: Result) -> tuple[str, str, str, str]:
     """What the points of one line have in common: all but the effort."""
-    cell = result["cell"]
-    guided = "" if cell["guidance"] == GUIDANCE else f"guidance {cell['guidance']:g}"
-    interval = "" if cell["interval"] == [0.0, 1.0] else "guided {:g} to {:g}".format(*cell["interval"])
-    rescale = f"rescale {cell['rescale']:g}" if cell["rescale"] else ""
-    return Path(cell["model"]).name, cell["solver"], cell["schedule"], ", ".join(filter(None, (guided, interval, rescale)))
+    cell, special = result["cell"], ""
+    if Path(cell["model"]).name == MODEL:
+        special = "guidance 1" if cell["guidance"] == 1 else "" if cell["guidance"] == GUIDANCE else f"g{cell['guidance']:g}"
+        special = special or ("" if cell["interval"] == [0.0, 1.0] else "guided within an interval")
+        special = special or (f"rescaled by {cell['rescale']:g}" if cell["rescale"] else "")
+    return Path(cell["model"]).name, cell["solver"], cell["schedule"], special
 
 
-def _curve(ax: Axes, key: tuple[str, ...], points: Sequence[Result], space: str, others: Sequence[str]) -> None:
+def _curve(
+    ax: Axes,
+    key: tuple[str, str, str, str],
+    points: Sequence[Result],
+    space: str,
+    others: Sequence[str],
+    results: dict[str, Result],
+) -> None:
+    """A line with bars; points alone where guidance is not the usual one."""
     model, solver, schedule, special = key
-    style, marker = STYLES.get(schedule, ("-", "o"))
+    figures = [against(point, results, space) for point in points]
+    x, means = [point["evaluations"] for point in points], [figure["mean"] for figure in figures]
+    if special:
+        marker = "o" if special == "guidance 1" else "x"
+        face = "none" if marker == "o" else COLOURS[solver]
+        ax.scatter(x, means, s=28, marker=marker, lw=1.0, color=COLOURS[solver], facecolors=face, label=f"{solver}, {special}")
+        return
+    style, marker = STYLES[schedule]
     own = model == MODEL
-    colour = COLOURS.get(solver, "#444444") if own else BOLD[others.index(model) % len(BOLD)]
-    label = f"{solver}, {schedule}" if own else f"{model}: {solver}"
-    figures = [distance(point, space) for point in points]
-    means = [figure["mean"] for figure in figures]
-    bars = [[figure["mean"] - figure["low"] for figure in figures], [figure["high"] - figure["mean"] for figure in figures]]
-    faint = bool(special) and own
+    bars = [[one["mean"] - one["low"] for one in figures], [one["high"] - one["mean"] for one in figures]]
     ax.errorbar(
-        [point["evaluations"] for point in points], means, yerr=np.clip(bars, 0, None), color=colour, elinewidth=0.8,
-        ls="none" if faint else style, marker=f"${special[-3:]}$" if faint else marker, ms=11 if faint else 4 if own else 6,
-        lw=1.2 if own else 3.0, alpha=0.6 if faint else 1.0, label=f"{label}, {special}" if special else label,
+        x, means, yerr=np.clip(bars, 0, None), ls=style, marker=marker, elinewidth=0.8,
+        color=COLOURS[solver] if own else BOLD[others.index(model) % len(BOLD)], zorder=2 if own else 3,
+        ms=4 if own else 6, lw=1.2 if own else 3.0, label=f"{solver}, {schedule}" if own else f"{model}, {schedule}",
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from scipy import linalg
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import few_steps
+import few_steps_cells
 import frechet
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.types import Canvas, Spec
@@ -108,18 +109,18 @@ CELLS = {
 
 @pytest.mark.parametrize(("text", "name"), CELLS.items())
 def test_cells_are_read_and_named(text, name):
-    assert few_steps.Cell.read("runs/m", text).name == name
+    assert few_steps_cells.Cell.read("runs/m", text).name == name
 
 
 @pytest.mark.parametrize("text", ["plan", "score:uniform:euler:8:g1.5", "plan:uniform:euler:x:g1.5", "plan:uniform:euler:8:z1"])
 def test_what_is_no_cell_is_refused(text):
     with pytest.raises(ValueError, match="is no cell"):
-        few_steps.Cell.read("m", text)
+        few_steps_cells.Cell.read("m", text)
 
 
 def test_cells_of_the_grids_differ():
-    for name in few_steps.GRIDS:
-        names = [few_steps.Cell.read("m", text).name for text in few_steps.grid(name)]
+    for name in few_steps_cells.GRIDS:
+        names = [few_steps_cells.Cell.read("m", text).name for text in few_steps_cells.grid(name)]
         assert len(set(names)) == len(names)
 
 
@@ -129,7 +130,7 @@ def cost(text: str, seeds: list[int]) -> float:
         system = JascoConfig.tiny().build(Spec(rate=25.0, dim=4)).eval()
         torch.nn.init.normal_(system.out.weight)
     count = few_steps.Evaluations(system)
-    told = few_steps.sampling(few_steps.Cell.read("m", text), system.config.sampling)
+    told = few_steps.sampling(few_steps_cells.Cell.read("m", text), system.config.sampling)
     blank = Canvas.blank(len(seeds), 5, system.spec)
     with torch.inference_mode():
         system.generate(blank, {"text": ["a piano"] * len(seeds)}, seeds, told)
