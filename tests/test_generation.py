@@ -124,7 +124,11 @@ def test_misspelt_settings_are_told_apart_from_right_ones(model: Model) -> None:
         ("tiny", {"schedule": "sway", "solver": "dopri5"}, "schedule does nothing with dopri5"),
         ("tiny", {"guidance": 1, "guidance_rescale": 0.5}, "guidance of 1 leaves tiny unguided"),
         ("tiny", {"guidance": "text+score=1", "guidance_interval": (0, 0.5)}, "guidance of 1 leaves tiny unguided"),
-        ("tiny", {"guidance": "text=1", "guidance_rescale": 0.5}, "guidance_rescale does nothing, as guidance text=1 is a sing"),
+        (
+            "tiny",
+            {"guidance": "text=1", "guidance_rescale": 0.5},
+            "guidance_rescale does nothing, as guidance text=1 is a sing",
+        ),
         ("tiny", {"guidance": 0, "guidance_rescale": 0.5}, "guidance_rescale does nothing, as guidance 0 is a single"),
         (
             "tiny",
