@@ -27,6 +27,7 @@ so that other work on the machine does not count.
 import argparse
 import json
 import os
+import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -280,6 +281,17 @@ def make_all(args: argparse.Namespace, held: Held) -> None:
         maker.make(cell, args.clips)
 
 
+def machine() -> str:
+    """The processor's name as the system has it, and the number of cores."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    cores = os.cpu_count() or 1
+    return f"{name}, {cores} core{'s' * (cores > 1)}"
+
+
 def main() -> None:
     """Make, judge or report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -296,7 +308,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--markdown", type=Path, help="the tables as a page")
     parser.add_argument("--figure", type=Path, help="quality over evaluations, of --clips clips")
-    parser.add_argument("--machine", default="2.6 GHz EPYC (Zen 4), two cores")
+    parser.add_argument("--machine", default=machine(), help="as the page names it; by default, what the system says")
     args = parser.parse_args()
     torch.set_num_threads(1)
     held = Held(args.corpus, args.latents)

@@ -149,7 +149,7 @@ def page(folder: Path, machine: str, figure: Path | None, markdown: Path) -> str
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
     ).stdout.strip()
-    lines = ["# Quality over network evaluations", "", f"{date.today()}, one thread of a {machine}, commit {commit}."]
+    lines = ["# Quality over network evaluations", "", f"{date.today()}, {machine}, one thread, commit {commit}."]
     lines += ["", "`python benchmarks/few_steps.py` with `make`, `judge` and `report`; its docstring has the commands.", ""]
     if figure is not None:
         lines += [f"![Frechet distance over network evaluations]({os.path.relpath(figure, markdown.parent)})", ""]

@@ -15,7 +15,7 @@ from counterpoint.data.base import Item
 from counterpoint.hub import checkpoint
 from counterpoint.nn.oobleck import divergence, gaussian
 from counterpoint.optim import OptimConfig
-from counterpoint.recipe.base import CodecRecipe
+from counterpoint.recipe.base import CodecRecipe, read
 from counterpoint.systems.codecgan import CodecganConfig, CodecganTraining, VaeganConfig
 from counterpoint.training import TrainConfig, train
 from counterpoint.types import Batch
@@ -237,12 +237,15 @@ def test_losses_that_would_be_ignored_or_lack_are_named():
 
 
 def test_what_it_cannot_learn_from_is_named():
-    with pytest.raises(ValueError, match=r"are shorter .* 2048; raise data\.crop_seconds"):
+    with pytest.raises(ValueError, match=r"are shorter .* 2048; raise data\.crop_seconds\.$"):
         built("vae").objectives(Batch(seeds=[0], audio=torch.zeros(1, 1, 900)))
     with pytest.raises(ValueError, match="cached frames"):
         built().objectives(Batch(seeds=[0], frames=torch.zeros(1, 3, 8)))
-    with pytest.raises(ValueError, match=r"900 samples are shorter .* 1024; raise data\.crop_seconds"):
+    with pytest.raises(ValueError, match=r"900 samples are shorter .* 1024; raise data\.crop_seconds\.$"):
         built().objectives(Batch(seeds=[0], audio=torch.zeros(1, 1, 900)))
+    for kind in ("encodec", "vae"):
+        with pytest.raises(ValueError, match=r"longest window of 4096; raise data\.crop_seconds, or leave that window out\.$"):
+            built(kind, windows=(4096, 64)).objectives(Batch(seeds=[0], audio=torch.zeros(1, 1, 900)))
 
 
 TOGETHER = """
@@ -307,7 +310,8 @@ SIZES = {
 
 @pytest.mark.parametrize("rate", SIZES)
 def test_the_papers_recipes_have_the_papers_sizes(rate):
-    recipe = settings.parse(CodecRecipe, settings.read(RECIPES / f"encodec-{rate}.toml"))
+    recipe = read(RECIPES / f"encodec-{rate}.toml", [])
+    assert isinstance(recipe, CodecRecipe) and recipe.name == f"encodec-{rate}"
     ratios, encoder, decoder = SIZES[rate]
     expected = {"encoder": encoder, "decoder": decoder, "discriminator": 472_490, "codes": 1_048_576}
     assert counted(recipe) == by_hand(ratios) == expected
@@ -321,7 +325,8 @@ def test_the_papers_recipes_have_the_papers_sizes(rate):
 @pytest.mark.parametrize(("rate", "encoder", "decoder"), [(25, 74.8, 75.0), (50, 61.2, 61.3), (100, 61.1, 61.2)])
 def test_the_papers_vaes_have_the_published_sizes(rate, encoder, decoder):
     """Millions, as counted from the strides and channels of the paper's appendix E.3."""
-    recipe = settings.parse(CodecRecipe, settings.read(RECIPES / f"vae-{rate}.toml"))
+    recipe = read(RECIPES / f"vae-{rate}.toml", [])
+    assert isinstance(recipe, CodecRecipe) and recipe.name == f"vae-{rate}"
     assert isinstance(recipe.codec, VaeConfig) and isinstance(recipe.objective, VaeganConfig)
     with torch.device("meta"):
         system = CodecganTraining(recipe.codec.build(), recipe.objective)

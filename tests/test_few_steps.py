@@ -1,5 +1,6 @@
 """The few-step benchmark's statistics against closed forms and scipy, and its count of evaluations against the solvers'."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -157,3 +158,10 @@ def test_items_that_wait_for_their_neighbours_cost_what_they_cost_alone():
     text, seeds = "words:uniform:dopri5:0.001:g1.5", [0, 1, 2, 3]
     alone = [cost(text, [seed]) for seed in seeds]
     assert len(set(alone)) > 1 and cost(text, seeds) == pytest.approx(np.mean(alone))
+
+
+def test_the_machine_is_this_one():
+    name, cores = few_steps.machine().rsplit(", ", 1)
+    assert name and cores.split()[0] == str(os.cpu_count())
+    info = Path("/proc/cpuinfo")
+    assert not info.exists() or "model name" not in info.read_text() or f": {name}\n" in info.read_text()

@@ -29,7 +29,8 @@ def generator_loss(made: Sequence[Tensor]) -> Float[Tensor, ""]:
 def feature_matching(real: Sequence[Sequence[Tensor]], made: Sequence[Sequence[Tensor]]) -> Float[Tensor, ""]:
     """Mean absolute difference of what the judges' layers see, averaged over layers, then over judges.
 
-    Not relative to the real features' magnitude, unlike the paper's eq. 3: the balancer makes the scale irrelevant.
+    Not relative to the real features' magnitude, unlike the paper's eq. 3: under a balance the scale is irrelevant, and the
+    weights of a plain sum, as the VAE's, are meant for differences as they are.
     """
     judges = [
         torch.stack([(m - r.detach()).abs().mean() for r, m in zip(seen, ours, strict=True)]).mean()

@@ -182,11 +182,13 @@ class CodecganTraining(Trainable):
         if batch.audio is None:
             raise ValueError("A codec learns from audio, and this batch has none; give a folder of clips, not cached frames.")
         spectra = [part for part in self.distances.values() if isinstance(part, MelDistance | StftDistance)]
-        longest = max([*self.config.windows, *(size for part in spectra for size in part.sizes)])
+        compared = max((size for part in spectra for size in part.sizes), default=0)
+        longest = max(*self.config.windows, compared)
         if batch.audio.shape[-1] < longest:
+            leave = ", or leave that window out" if longest > compared else ""  # those of the distances are fixed
             raise ValueError(
                 f"Crops of {batch.audio.shape[-1]} samples are shorter than the longest window of {longest}; "
-                "raise data.crop_seconds, or leave that window out."
+                f"raise data.crop_seconds{leave}."
             )
         return batch.audio
 
