@@ -51,13 +51,13 @@ def test_what_a_model_did_not_take_is_told(made: Comparison) -> None:
         "tiny-ar is not sampled by solver",
     ]
     assert [reason.split(",")[0] for reason in fast.refused] == ["tiny-fast is distilled and takes its own steps"]
-    assert "top_k" in tokens.sampled and fast.sampled == "3 leaps of its own, guidance 1"
+    assert "top_k" in tokens.sampled and fast.sampled == "3 leaps of its own, guidance 3 learnt"
 
 
 def test_where_and_how_guidance_acts_is_told() -> None:
     config = JascoConfig.tiny()
     changes = {"guidance": {"text": 2.0, "score": 4.0}, "guidance_interval": (0.2, 0.9), "guidance_rescale": 0.5}
-    acts = "guidance text=2, score=4 within 0.2:0.9, rescaled by 0.5"
+    acts = "guidance text=2, score=4, rescaled by 0.5 within 0.2:0.9"
     told = [sampler.describe(config, config.sampling.model_copy(update=changes | {"solver": kind})) for kind in SOLVERS]
     assert all(how.endswith(f", {acts}") for how in told) and len(set(told)) == len(SOLVERS)
 

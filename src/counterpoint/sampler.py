@@ -112,20 +112,24 @@ def _unlearnt(name: str, config: JascoConfig, asked: Request) -> str:
 def describe(config: JascoConfig | MusicgenConfig, sampling: Sampling) -> str:
     """How a model of `config` is sampled, in a few words for people."""
     guided = f"guidance {describe_guidance(sampling.guidance)}"
+    if sampling.guidance_rescale:
+        guided += f", rescaled by {sampling.guidance_rescale:g}"
     if isinstance(sampling, musicgen.Sampling):
         how = f"temperature {sampling.temperature:g}, top_k {sampling.top_k}"
         how += f", top_p {sampling.top_p:g}" if sampling.top_p else ""
         return f"{how}, {guided}"
     if sampling.guidance_interval != (0.0, 1.0):
         guided += " within {:g}:{:g}".format(*sampling.guidance_interval)
-    if sampling.guidance_rescale:
-        guided += f", rescaled by {sampling.guidance_rescale:g}"
     if sampling.solver == "dopri5":
         return f"dopri5 to {sampling.tolerance:g}, {guided}"
-    leaps = isinstance(config, JascoConfig) and config.distilled is not None
-    kind, of = ("leap", "its own") if leaps else ("step", sampling.solver)
+    many = f"{sampling.steps} {{}}{'s' * (sampling.steps > 1)} of {{}}"
+    how = many.format("step", sampling.solver)
+    if isinstance(config, JascoConfig) and config.distilled is not None:
+        how = many.format("leap", "its own")
+        learnt = f"guidance {describe_guidance(config.distilled.guidance)} learnt"
+        guided = learnt if sampling.guidance == {"all": 1.0} else f"{learnt}, {guided} on top"
     schedule = f", {sampling.schedule}" if sampling.schedule != "uniform" else ""
-    return f"{sampling.steps} {kind}{'s' * (sampling.steps > 1)} of {of}{schedule}, {guided}"
+    return f"{how}{schedule}, {guided}"
 
 
 def describe_guidance(weights: Mapping[str, float]) -> str:
