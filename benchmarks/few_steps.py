@@ -19,7 +19,7 @@ frames; that of log-mel frames, decoded, in dB of one reference for all (a clip'
 lower peaks, look brighter); both with bootstrap intervals, and their ratio to 200 Euler steps with guidance, on
 paired resamples.  Because that distance is blind to order in time, also: `log_mel`, the mean difference in dB (with a plan);
 `dispersion`, how much bands move (dB); `flux`, how much they change from one spectrum to the next (dB; too high: flicker).
-Rows `real`, `codec` and `tokens` are the renderings themselves, encoded and decoded, and quantised and decoded.
+Rows `real`, `codec` and `tokens` are the renderings themselves, encoded and decoded, and quantised to four levels and decoded.
 Evaluations are counted at the network: an item that is told two variants of guidance costs two.  Seconds are of processor time,
 so that other work on the machine does not count.
 """
@@ -51,6 +51,7 @@ from counterpoint.types import Canvas
 from few_steps_cells import FRAMES, GRIDS, Cell, Held, grid
 from intervals import interval, write_json
 
+LEVELS = 4  # of the tokens: as many as musicgen-tiny makes
 PART = 4  # clips decoded side by side: what they need stays in the cache
 EVERY = 4  # of the log-mel frames, which overlap, one in so many is kept
 FLOORS = ("real", "codec", "tokens")
@@ -198,7 +199,7 @@ class Judge:
             return np.load(self.folder / cell.name / f"{ids[0]:05d}.npy").astype(np.float32)
         if cell.model != "tokens":
             return self.held.frames(ids)
-        tokens = torch.from_numpy(self.held.array("tokens")[ids, :, :FRAMES].astype(np.int64))
+        tokens = torch.from_numpy(self.held.array("tokens")[ids, :LEVELS, :FRAMES].astype(np.int64))
         with torch.inference_mode():
             return self.codec.from_tokens(tokens).numpy()
 
