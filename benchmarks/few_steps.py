@@ -255,7 +255,7 @@ def made_cells(folder: Path, held: Held, n: int) -> list[Cell]:
 
 def judged(target: Path, cost: dict[str, Any]) -> bool:
     """Whether the result is there, and is that of these weights."""
-    return target.exists() and json.loads(target.read_text(encoding="utf-8"))["version"] == cost["version"]
+    return target.exists() and json.loads(target.read_text(encoding="utf-8")).get("version") == cost["version"]
 
 
 def judge_all(args: argparse.Namespace, held: Held) -> None:
