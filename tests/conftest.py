@@ -12,11 +12,15 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 ROOMS = (
+    "analysis",
     "audio",
     "codecs",
     "comparison",
     "conditioners",
+    "embedders",
+    "evaluation",
     "generation",
+    "metrics",
     "nn",
     "paradigms",
     "pieces",

@@ -4,7 +4,6 @@ Whatever goes wrong for a reason that a user can mend is one sentence on stderr 
 the traceback as well.
 """
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -20,12 +19,12 @@ except KeyboardInterrupt:  # this takes a while, too
 
 import counterpoint
 from counterpoint import destination
+from counterpoint.commands.terminal import progress, say
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
 
 if TYPE_CHECKING:
     from counterpoint.generation import Take
     from counterpoint.request import Request
-    from counterpoint.types import Progress
 
 app = App(
     name="counterpoint",
@@ -112,7 +111,7 @@ def generate(
     written = 0
     with (
         interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
-        _progress("generating") as bar,
+        progress("generating") as bar,
     ):
         for take, target in zip(loaded.takes(asked, bar), targets, strict=True):
             _report(take, take.save(target), perf_counter() - started)
@@ -138,24 +137,24 @@ def _compare(models: list[str], asked: "Request", output: str | None, format: Fo
         return f"{written} of {len(free)} files are written" if written else NOTHING
 
     with interruptible(left):
-        with _progress("generating") as bar:
+        with progress("generating") as bar:
             order = (asked.text, asked.seconds, asked.seed, asked.plan)
             made = compare(models, *order, device=device, progress=bar, **asked.sampling())
             targets = made.save(output, format)
         for entry, target in zip(made.entries, targets[:-1], strict=True):
             _report(entry.take, target, entry.elapsed)
-            _say(f"  sampling: {entry.sampled}")
+            say(f"  sampling: {entry.sampled}")
             for reason in entry.refused:
-                _say(f"  not taken: {reason}")
-        _say(f"{targets[-1]}: a picture of them")
+                say(f"  not taken: {reason}")
+        say(f"{targets[-1]}: a picture of them")
 
 
 def _report(take: "Take", path: Path, elapsed: float) -> None:
     seconds = take.audio.shape[-1] / take.sample_rate
-    _say(f"{path}: {seconds:g} s of music made in {elapsed:.1f} s (seed {take.seed}, {take.record['model']})")
-    _say(f"  plan: {take.record['summary']}")
+    say(f"{path}: {seconds:g} s of music made in {elapsed:.1f} s (seed {take.seed}, {take.record['model']})")
+    say(f"  plan: {take.record['summary']}")
     if take.record["note"]:
-        _say(f"  note: {take.record['note']}")
+        say(f"  note: {take.record['note']}")
     _report_unknown(take.record["unknown"])
 
 
@@ -163,7 +162,7 @@ def _report_unknown(words: Sequence[str]) -> None:
     from counterpoint import planning
 
     if words:
-        _say(f"  not understood: {planning.not_understood(words)}")
+        say(f"  not understood: {planning.not_understood(words)}")
 
 
 @app.command
@@ -201,7 +200,7 @@ def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output
     write(made.score, target)
     if chart is not None:
         write_text(chart, print_chart(made.score))
-    _say(f"{target}: {planning.summary(made.score)} (seed {seed})")
+    say(f"{target}: {planning.summary(made.score)} (seed {seed})")
     _report_unknown(made.unknown)
 
 
@@ -244,7 +243,7 @@ def compose(
     """
     from counterpoint.data.corpus.corpus import compose_corpus
 
-    with interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), _progress("composing", True) as bar:
+    with interruptible(lambda: f"what is whole in {out} stays; the same command goes on"), progress("composing", True) as bar:
         compose_corpus(
             out,
             hours=hours,
@@ -257,7 +256,7 @@ def compose(
             sample_rate=sample_rate,
             progress=bar,
         )
-    _say(f"{out}: {hours:g} hours of music (seed {seed})")
+    say(f"{out}: {hours:g} hours of music (seed {seed})")
 
 
 @app.command
@@ -290,11 +289,11 @@ def encode(
     encoding.check_workers(workers)  # before the files are opened, which may take minutes
     coder = load_codec(codec)
     with interruptible(lambda: f"what is done stays beside {output}; the same command goes on"):
-        with _progress("opening files", True) as bar:
+        with progress("opening files", True) as bar:
             found = encoding.take_stock(corpus, output, clip_seconds, bar)
-        with _progress("encoding", True) as bar:
+        with progress("encoding", True) as bar:
             encoding.encode(found, coder, output, paint, workers, progress=bar, clipped=clipped)
-    _say("\n  ".join([f"{output}: the frames of {corpus} under {codec}", *summary(output), *found.strangers()]))
+    say("\n  ".join([f"{output}: the frames of {corpus} under {codec}", *summary(output), *found.strangers()]))
 
 
 @app.command(usage="Usage: counterpoint train [OPTIONS] RECIPE [CHANGES...]")
@@ -327,7 +326,7 @@ def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "
         outcome = run_recipe(recipe, changes, target, device, Console(stderr=True))
     if not outcome.done:
         raise Stopped(f"stopped after step {outcome.step}; {left()}")
-    _say(f"{target}: trained for {outcome.step} steps, {outcome.minutes:.1f} minutes")
+    say(f"{target}: trained for {outcome.step} steps, {outcome.minutes:.1f} minutes")
 
 
 @app.command
@@ -341,18 +340,7 @@ def info(model: str = "jasco-tiny", /) -> None:
     """
     from counterpoint.hub import anatomy
 
-    _say(anatomy.describe(model))
-
-
-def _progress(title: str, long: bool = False) -> "contextlib.AbstractContextManager[Progress | None]":
-    from counterpoint import journal
-
-    return journal.progress(title, long)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    say(anatomy.describe(model))
 
 
 def run(argv: Sequence[str] | None = None) -> int:

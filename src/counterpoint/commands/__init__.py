@@ -1,0 +1,1 @@
+"""Commands that are a page of their own; `cli.py` hangs them on the command line."""

@@ -1,0 +1,1 @@
+"""Plain functions from sounds, embeddings or labels to figures, each with its conventions."""

@@ -1,0 +1,54 @@
+"""Bootstrap intervals over clips: of means, of differences between two systems on the same clips, of any statistic.
+
+Efron and Tibshirani 1993, chapter 13: the percentile interval.  A clip is what was drawn, so a clip is what is resampled;
+frames of one clip are never counted as if they were independent.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from counterpoint.metrics.base import Better, Score
+
+DRAWS = 1000
+LEVEL = 0.95
+
+
+def resamples(items: int, draws: int = DRAWS, seed: int = 0) -> Int[ndarray, "r i"]:
+    """Which items are there in each of `draws` bootstrap resamples."""
+    return np.random.default_rng(seed).integers(items, size=(draws, items))
+
+
+def percentile(drawn: Float[ndarray, " r"], level: float = LEVEL) -> tuple[float, float]:
+    """The interval that holds the middle `level` of the drawn figures."""
+    low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)
+
+
+def bootstrap(
+    statistic: Callable[[Int[ndarray, " i"]], float], items: int, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
+    """The interval of a statistic of item numbers, such as the distance of the clips `picked`."""
+    return percentile(np.array([statistic(picked) for picked in resamples(items, draws, seed)]))
+
+
+def mean(
+    name: str,
+    values: Sequence[float] | Float[ndarray, " i"],
+    unit: str = "",
+    better: Better = "neither",
+    floor: float = float("nan"),
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Score:
+    """The mean of one value a clip; NaN values (a clip that has no melody) are left out and counted in a note."""
+    given = np.asarray(values, dtype=np.float64)
+    told = given[~np.isnan(given)]
+    missing = len(given) - len(told)
+    notes = (f"{missing} of {len(given)} clips have no {name} and are left out.",) if missing else ()
+    if not len(told):
+        return Score(name, float("nan"), n=0, unit=unit, better=better, floor=floor, notes=notes)
+    low, high = percentile(told[resamples(len(told), draws, seed)].mean(1)) if len(told) > 1 else (float("nan"),) * 2
+    return Score(name, float(told.mean()), low, high, len(told), unit, better, floor, notes)
