@@ -1,0 +1,155 @@
+"""Sets of clips to evaluate: a folder or a manifest as members with a digest of their content, and the pairs of two sets."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from counterpoint import annotation
+from counterpoint.data.folder import listing
+from counterpoint.data.index import THREADS, index
+from counterpoint.data.row import Row, Skipped
+from counterpoint.files import whole_lines
+from counterpoint.music import Score
+from counterpoint.types import Progress
+
+
+@dataclass(frozen=True)
+class Member:
+    """One clip of a set.  `digest` is of its file's content and of the part of it that is the clip."""
+
+    id: str
+    path: Path
+    offset: float
+    seconds: float
+    captions: tuple[str, ...]
+    values: Mapping[str, Any]
+    digest: str
+
+    @cached_property
+    def score(self) -> Score | None:
+        """The exact score that an annotation beside the clip holds; None where there is none.  Raises ValueError."""
+        if "annotation" not in self.values:
+            return None
+        path = Path(self.values["annotation"])
+        try:
+            return annotation.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} cannot be read as an annotation ({error}); restore it or leave its line out.") from error
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """The clips of a place, in the order of their ids, and the files there that cannot be used."""
+
+    source: Path
+    members: tuple[Member, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for sets of the same sounds, whatever their names and order."""
+        joined = "\n".join(sorted(member.digest for member in self.members))
+        return hashlib.sha256(joined.encode()).hexdigest()
+
+    def without(self, refused: Mapping[str, Skipped]) -> "ClipSet":
+        """The set less the clips that turned out to be of no use, by digest."""
+        kept = tuple(member for member in self.members if member.digest not in refused)
+        gone = tuple(refused[member.digest] for member in self.members if member.digest in refused)
+        return ClipSet(self.source, kept, self.skipped + gone)
+
+
+def gather(source: Path, split: str | None = None, most: int | None = None, progress: Progress | None = None) -> ClipSet:
+    """The clips of a folder or manifest, whole; of one split, and the first `most` by id, where asked.
+
+    Raises ValueError where there is nothing to evaluate.
+    """
+    found = index(Path(source), progress=progress)
+    rows = sorted((row for row in found.rows if split in (None, row.split)), key=lambda row: row.id)[:most]
+    if not rows:
+        raise ValueError(f"{source} has no clips of the split {split!r}; leave --split out, or name another.")
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests = list(pool.map(_digest, rows))
+    members = tuple(
+        Member(row.id, row.path, row.offset, row.seconds, row.captions, row.values, digest)
+        for row, digest in zip(rows, digests, strict=True)
+    )
+    return ClipSet(Path(source), members, tuple(found.skipped))
+
+
+def _digest(row: Row) -> str:
+    content = hashlib.sha256(row.path.read_bytes())
+    content.update(f"{row.offset:.6f} {row.seconds:.6f}".encode())
+    return content.hexdigest()
+
+
+def pairs(made: ClipSet, real: ClipSet) -> list[tuple[Member, Member]]:
+    """Clips of the two sets that belong together: of one id, or where no ids agree, of one file name without its suffix."""
+    for name in (lambda member: member.id, lambda member: member.path.stem):
+        partners = {name(member): member for member in real.members}
+        found = [(member, partners[name(member)]) for member in made.members if name(member) in partners]
+        if found:
+            return found
+    return []
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One thing to ask of a model, and the id under which the answer is compared."""
+
+    id: str
+    text: str
+    seconds: float | None = None
+    plan: str | None = None
+
+
+def prompts(source: Path, most: int | None = None) -> list[Prompt]:
+    """What a file asks for: a text of a prompt a line, or JSON lines with "text" and, where wanted, "id", "seconds", "plan".
+
+    A folder or manifest of clips asks for its captions, the first of each clip.  Raises ValueError.
+    """
+    source = Path(source)
+    if source.is_file() and source.suffix.lower() == ".txt":
+        lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
+        found = [Prompt(f"{number:06d}", line) for number, line in enumerate(line for line in lines if line)]
+    elif source.is_file() and source.suffix.lower() == ".jsonl" and source.name not in ("data.jsonl", "metadata.jsonl"):
+        found = [_prompt(source, number, line) for number, line in enumerate(whole_lines(source), start=1)]
+    else:
+        found = [_of_clip(source, row) for row in sorted(listing(source).rows, key=lambda row: row.id)]
+    if not found:
+        raise ValueError(f"{source} holds no prompt; write one a line.")
+    for entry, count in _counts(found).items():
+        if count > 1:
+            raise ValueError(f"{source} asks for the id {entry!r} {count} times; give every prompt its own.")
+    return found[:most]
+
+
+def _counts(found: Sequence[Prompt]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for prompt in found:
+        counts[prompt.id] = counts.get(prompt.id, 0) + 1
+    return counts
+
+
+def _prompt(source: Path, number: int, line: str) -> Prompt:
+    try:
+        content = json.loads(line)
+        text, seconds, plan = content["text"], content.get("seconds"), content.get("plan")
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{source}, line {number}: write {{"text": "a slow waltz"}}, and "id", "seconds" if wanted.'
+        ) from error
+    return Prompt(str(content.get("id", f"{number - 1:06d}")), text, seconds, plan)
+
+
+def _of_clip(source: Path, row: Row) -> Prompt:
+    if not row.captions:
+        raise ValueError(f"{source}: {row.name or row.id} has no caption to ask with; write one beside it, or give --prompts.")
+    return Prompt(row.id, row.captions[0], row.seconds or None, row.values.get("midi"))
