@@ -52,3 +52,13 @@ def mean(
         return Score(name, float("nan"), n=0, unit=unit, better=better, floor=floor, notes=notes)
     low, high = percentile(told[resamples(len(told), draws, seed)].mean(1)) if len(told) > 1 else (float("nan"),) * 2
     return Score(name, float(told.mean()), low, high, len(told), unit, better, floor, notes)
+
+
+def centred(figure: float, drawn: Float[ndarray, " r"], level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a figure from resamples that are too large or too small on average, with that bias taken off.
+
+    Resamples of clips repeat clips, so that distances between them are larger than those of the sets that they come from; what
+    is bounded is the mean of `figure` over other sets of the same size.
+    """
+    low, high = percentile(drawn - (drawn.mean() - figure), level)
+    return low, high
