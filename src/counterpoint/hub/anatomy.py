@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.hub import musicgen_layout
-from counterpoint.hub.checkpoint import CODECS, CONFIG, Checkpoint, load, load_codec, locate, read_manifest
+from counterpoint.hub.checkpoint import CODECS, CONFIG, EARS, Checkpoint, load, load_codec, load_ear, locate, read_manifest
 from counterpoint.types import Canvas, Cond
 
 SECONDS = 1.0
@@ -27,6 +27,11 @@ def describe(source: str | Path) -> str:
         codec = load_codec(folder)
         audio = torch.zeros(1, codec.channels, round(SECONDS * codec.sample_rate))
         stages = _watch({"codec": codec}, lambda: codec.decode(codec.encode(audio)))
+        return "\n".join([*head, *_settings(manifest.model_dump(mode="json")), "", *stages])
+    if manifest.kind in EARS:
+        ear, _ = load_ear(folder)
+        audio = torch.zeros(1, round(SECONDS * manifest.capability.sample_rate))
+        stages = _watch({"ear": ear}, lambda: ear.place(ear.hear(ear.front(audio))), ends="vector")
         return "\n".join([*head, *_settings(manifest.model_dump(mode="json")), "", *stages])
     loaded = load(folder)
     stages = _watch({"system": loaded.system, "codec": loaded.codec}, lambda: _play(loaded))
@@ -56,7 +61,7 @@ def _play(loaded: Checkpoint) -> Tensor:
     return loaded.codec.decode(loaded.codec.as_frames(made, system.view))
 
 
-def _watch(roots: dict[str, nn.Module], play: Any) -> list[str]:
+def _watch(roots: dict[str, nn.Module], play: Any, ends: str = "audio") -> list[str]:
     """A line for each part down to two levels: name, kind, parameters, and the shape it gave first while `play` ran."""
     parts = {name: part for root, module in roots.items() for name, part in _parts(root, module, depth=2)}
     shapes: dict[str, str] = {}
@@ -70,7 +75,7 @@ def _watch(roots: dict[str, nn.Module], play: Any) -> list[str]:
     for hook in hooks:
         hook.remove()
     rows = [(name, type(part).__name__, f"{_count(part):,}", shapes.get(name, "")) for name, part in parts.items()]
-    rows += [("audio", "", "", _shape(result))]
+    rows += [(ends, "", "", _shape(result))]
     rows = [("part", "kind", "parameters", f"gives, for {SECONDS:g} s"), *rows]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows]

@@ -31,6 +31,7 @@ from counterpoint.files import renamed
 from counterpoint.hub import encodec_layout, musicgen_layout, oobleck_layout, storage
 from counterpoint.hub.storage import Bits
 from counterpoint.systems.base import System
+from counterpoint.systems.ear import Ear, EarConfig
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Spec
@@ -42,6 +43,9 @@ SYSTEMS: dict[str, type[SystemConfig]] = {"jasco": JascoConfig, "musicgen": Musi
 CodecConfig = SpectralConfig | EncodecConfig | VaeConfig
 CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": EncodecConfig, "vae": VaeConfig}
 """Every kind of codec that a checkpoint can hold, with the config that builds it."""
+
+EARS: dict[str, type[EarConfig]] = {"ear": EarConfig}
+"""Every kind of ear that a checkpoint can hold: they judge music and make none."""
 
 Rename = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -62,7 +66,7 @@ class Capability(Config):
 class Manifest(Config):
     """The content of `config.json`.
 
-    `kind` is a key of SYSTEMS or CODECS and `config` the settings of that kind.  A system also states the `spec` of
+    `kind` is a key of SYSTEMS, CODECS or EARS and `config` the settings of that kind.  A system also states the `spec` of
     its frames and its `codec`: a shipped name, or "codec" for the subfolder.  `weights` is filled by `save`.
     """
 
@@ -118,6 +122,12 @@ def system_manifest(
 def codec_manifest(config: CodecConfig, codec: Codec, version: str = "1") -> Manifest:
     """The manifest of a codec."""
     capability = Capability(sample_rate=codec.sample_rate, channels=codec.channels)
+    return Manifest(kind=config.kind, config=config.model_dump(mode="json"), capability=capability, version=version)
+
+
+def ear_manifest(config: EarConfig, version: str = "1") -> Manifest:
+    """The manifest of an ear."""
+    capability = Capability(sample_rate=config.front.sample_rate)
     return Manifest(kind=config.kind, config=config.model_dump(mode="json"), capability=capability, version=version)
 
 
@@ -213,6 +223,8 @@ def load(source: str | Path) -> Checkpoint:
     manifest = read_manifest(folder)
     if manifest.kind in CODECS:
         raise ValueError(f"{str(source)!r} is a codec, which does not generate; name a generator such as jasco-tiny.")
+    if manifest.kind in EARS:
+        raise ValueError(f"{str(source)!r} is an ear, which does not generate; name a generator such as jasco-tiny.")
     if manifest.kind not in SYSTEMS:
         raise ValueError(f"{folder / CONFIG} holds a {manifest.kind!r}, which is unknown; known here: {_names(SYSTEMS)}.")
     if manifest.codec is None or manifest.spec is None:
@@ -273,6 +285,17 @@ def load_codec(source: str | Path, download: bool = True) -> Codec:
     codec = settings.parse(CODECS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
     _fill(codec, folder, manifest.weights)
     return codec
+
+
+def load_ear(source: str | Path, download: bool = True) -> tuple[Ear, Manifest]:
+    """An ear, in evaluation mode on the CPU, and its manifest; `source` as for `locate`.  Raises ValueError."""
+    folder = locate(source, download)
+    manifest = read_manifest(folder)
+    if manifest.kind not in EARS:
+        raise ValueError(f"{str(source)!r} is a {manifest.kind!r}, which does not judge music; name an ear such as ear-tiny.")
+    ear = settings.parse(EARS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
+    _fill(ear, folder, manifest.weights)
+    return ear, manifest
 
 
 def _codec_of(folder: Path, codec: str) -> Codec:

@@ -8,7 +8,8 @@
     train = { steps = 20000, precision = "bf16" }
 
 Where `codec` is a table, the codec itself is trained, on clips of audio; where `start` names a flow model, a copy of it
-learns to make music in fewer steps.  A recipe may start from another one (`layers.py`).
+learns to make music in fewer steps; where `ear` is a table, an ear learns to judge.  A recipe may start from another one
+(`layers.py`).
 """
 
 import difflib
@@ -27,6 +28,7 @@ from counterpoint.hub.checkpoint import SystemConfig
 from counterpoint.optim import OptimConfig
 from counterpoint.recipe.layers import read_layers
 from counterpoint.systems.codecgan import CodecganConfig, VaeganConfig
+from counterpoint.systems.ear import EarConfig
 from counterpoint.systems.jasco import JascoConfig, Sampling
 from counterpoint.systems.meanflow import MeanflowConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig
@@ -154,12 +156,43 @@ class CodecRecipe(Config):
         return self
 
 
-AnyRecipe = Recipe | CodecRecipe | DistillRecipe
+class TaggedConfig(Config):
+    """Clips of audio with captions and tags, as `counterpoint compose` makes them, in random crops."""
+
+    folders: tuple[Path, ...]
+    crop_seconds: float = Field(default=10.0, gt=0)
+    words: int = Field(default=2000, ge=1)
+    """Size of the vocabulary that is learnt from the captions, where the ear has none yet."""
+    vary: bool = True
+    """Whether crops are transposed, equalised and made noisy (`data/tagged.py`)."""
+
+
+class EarRecipe(Config):
+    """An ear's run from beginning to end."""
+
+    format: Literal[1] = settings.FORMAT
+    name: str
+    """What the run is called when it is announced."""
+    ear: EarConfig
+    data: TaggedConfig
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if "sample_every" in self.train.model_fields_set:
+            raise ValueError("an ear makes nothing to listen to, so train.sample_every would be ignored; leave it out.")
+        return self
+
+
+AnyRecipe = Recipe | CodecRecipe | DistillRecipe | EarRecipe
 
 
 def _kind(content: Mapping[str, Any]) -> type[AnyRecipe]:
     if isinstance(content.get("codec"), dict):
         return CodecRecipe
+    if "ear" in content:
+        return EarRecipe
     return DistillRecipe if "start" in content else Recipe
 
 

@@ -13,7 +13,7 @@ from counterpoint.codecs.spectral import Spectral
 from counterpoint.codecs.vae import Vae
 from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
-from counterpoint.recipe.base import AnyRecipe, CodecRecipe, DistillRecipe
+from counterpoint.recipe.base import AnyRecipe, CodecRecipe, DistillRecipe, EarRecipe
 from counterpoint.systems.base import Trainable
 
 _MAY_CHANGE = {
@@ -26,6 +26,8 @@ _MAY_CHANGE = {
 def _kind(recipe: AnyRecipe) -> str:
     if isinstance(recipe, DistillRecipe):
         return "jasco"
+    if isinstance(recipe, EarRecipe):
+        return recipe.ear.kind
     return recipe.codec.kind if isinstance(recipe, CodecRecipe) else recipe.system.kind
 
 
