@@ -37,7 +37,7 @@ class Level(Feature):
 @pytest.fixture(autouse=True)
 def _level(monkeypatch: pytest.MonkeyPatch) -> None:
     Level.calls = 0
-    monkeypatch.setattr(extraction, "open_feature", lambda name: Level())
+    monkeypatch.setattr(extraction, "open_features", lambda name: [Level()])
 
 
 def work(cache: Path, conditions: Conditions = Conditions()) -> Work:  # noqa: B008

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from counterpoint.data.row import Skipped
-from counterpoint.evaluation.ears import open_feature
+from counterpoint.evaluation.ears import open_features
 from counterpoint.evaluation.features import Cache, Conditions, Feature, listen, take
 from counterpoint.evaluation.sets import Member
 from counterpoint.parallel import collect, one_thread
@@ -70,7 +70,7 @@ class _Extractor:
 
     def __init__(self, work: Work):
         self._cache = Cache(work.cache, work.conditions)
-        self._features = [open_feature(name) for name in work.features]
+        self._features = [feature for name in work.features for feature in open_features(name)]
 
     def work(self, chunk: Sequence[Member]) -> _Part:
         refused = {}

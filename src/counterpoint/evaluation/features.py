@@ -33,7 +33,7 @@ class Feature(abc.ABC):
     """A sound's named arrays."""
 
     identity: str
-    sample_rate: int
+    sample_rate: int = 0
     """What it wants to hear, or 0 for a file's own."""
 
     @abc.abstractmethod

@@ -42,7 +42,7 @@ class Asking:
 
 def make(asking: Asking, prompts: Sequence[Prompt], folder: Path, workers: int = 1, progress: Progress | None = None) -> Path:
     """A clip for each prompt in `folder`, and its table; returns the folder.  Raises ValueError for what cannot be made."""
-    version = _version(asking.model)
+    version = version_of(asking.model)
     jobs = [_job(asking, version, prompt, folder) for prompt in prompts]
     missing = [job for job in jobs if not job.target.is_file()]
     done = len(jobs) - len(missing)
@@ -67,7 +67,8 @@ class _Job:
     target: Path
 
 
-def _version(model: str) -> str:
+def version_of(model: str) -> str:
+    """A model's name and what pins it down.  Raises ValueError for one that is not to be had, or makes no music."""
     manifest = checkpoint.read_manifest(checkpoint.locate(model))
     if manifest.kind not in checkpoint.SYSTEMS:
         raise ValueError(f"{model!r} does not make music from words; give a folder of audio, or one of the generators.")

@@ -1,11 +1,13 @@
 """What an evaluation ends in: scores and the protocol under which they hold, as report.json and as a table."""
 
 import hashlib
+import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 from rich import box
@@ -54,17 +56,17 @@ class Report:
 
     def table(self) -> Group:
         """The scores as a Rich table, and below it what must be known to read them."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("metric")
-        for name in ("value", "95 % interval", "chance", "n"):
-            table.add_column(name, justify="right")
-        table.add_column("unit")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table.add_column("metric", no_wrap=True)
+        for name in ("value", "95 % interval", "chance", "reference", "n"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("notes", style="dim")
         notes: list[str] = []
         for score in self.scores:
-            marks = " ".join(_mark(note, notes) for note in score.notes)
-            name = Text.assemble(f"{score.name} {ARROWS[score.better]} ", (marks, "dim"))
-            interval = f"{_number(score.low)} to {_number(score.high)}" if math.isfinite(score.low) else "-"
-            table.add_row(name, _number(score.value), interval, _number(score.floor), str(score.n or "-"), score.unit)
+            name = f"{score.name} {ARROWS[score.better]} {score.unit}".rstrip()
+            interval = f"{_number(score.low)} … {_number(score.high)}" if math.isfinite(score.low) else "-"
+            numbers = (_number(score.value), interval, _number(score.floor), _number(score.ceiling), str(score.n or "-"))
+            table.add_row(name, *numbers, ",".join(_mark(note, notes) for note in score.notes))
         lines = [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return Group(table, *(Text(line) for line in [*lines, f"protocol {self.protocol_id}"]))
@@ -73,7 +75,7 @@ class Report:
 def _mark(note: str, notes: list[str]) -> str:
     if note not in notes:
         notes.append(note)
-    return f"[{notes.index(note) + 1}]"
+    return str(notes.index(note) + 1)
 
 
 def _plain(value: Any) -> Any:
@@ -92,19 +94,9 @@ def _number(value: float) -> str:
 
 def render(report: Report, width: int | None = None) -> str:
     """The table as text."""
-    console = Console(width=width, record=True, file=_Nowhere())
+    console = Console(width=width or max(100, get_terminal_size().columns), record=True, file=io.StringIO())
     console.print(report.table())
     return console.export_text()
-
-
-class _Nowhere:
-    """A file that swallows what is written: the console records."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        pass
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -115,8 +107,3 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} cannot be read as a report ({error}); give a report.json that evaluate has written."
         ) from error
-
-
-def names(scores: Sequence[Score]) -> list[str]:
-    """The scores' names in order."""
-    return [score.name for score in scores]

@@ -152,4 +152,4 @@ def _prompt(source: Path, number: int, line: str) -> Prompt:
 def _of_clip(source: Path, row: Row) -> Prompt:
     if not row.captions:
         raise ValueError(f"{source}: {row.name or row.id} has no caption to ask with; write one beside it, or give --prompts.")
-    return Prompt(row.id, row.captions[0], row.seconds or None, row.values.get("midi"))
+    return Prompt(row.id, row.captions[0], row.seconds or None, str(row.values["midi"]) if "midi" in row.values else None)

@@ -12,7 +12,8 @@ class Score:
     """One figure of an evaluation.
 
     `low` and `high` bound its 95 % interval and `floor` is what chance scores (shuffled pairs, unconditioned music); NaN
-    where there is none.  `n` counts the items that the figure stands on, `notes` say what a reader must know.
+    where there is none.  `n` counts the items that the figure stands on, `notes` say what a reader must know.  `ceiling` is what
+    the reference itself scores, where a perfect score is not to be had.
     """
 
     name: str
@@ -24,3 +25,4 @@ class Score:
     better: Better = "neither"
     floor: float = math.nan
     notes: tuple[str, ...] = ()
+    ceiling: float = math.nan

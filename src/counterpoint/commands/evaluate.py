@@ -1,0 +1,150 @@
+"""`counterpoint evaluate`: what was made, against what is real."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
+
+from cyclopts import Parameter
+
+from counterpoint.commands.sampling import Sampler
+from counterpoint.commands.terminal import progress, say
+from counterpoint.ending import interruptible
+
+if TYPE_CHECKING:
+    from counterpoint.evaluation.evaluation import Settings
+    from counterpoint.evaluation.report import Report
+    from counterpoint.evaluation.sets import ClipSet, Prompt
+
+
+class Asking(TypedDict, total=False):
+    """Of a model that makes the clips first."""
+
+    prompts: Annotated[Path, Parameter(help="A .txt of a prompt a line, a .jsonl, or a folder with captions; else --against.")]
+    plan: Annotated[
+        Literal["auto", "none", "given"],
+        Parameter(
+            help="auto composes a score from the words, none tells the words alone, given takes the prompts' own scores."
+        ),
+    ]
+    made: Annotated[Path, Parameter(help="The folder for the clips that the model makes; by default beside the report.")]
+
+
+class Comparing(TypedDict, total=False):
+    """Of the clips."""
+
+    seconds: Annotated[float, Parameter(help="Compare the first seconds of clips only, and leave shorter ones out.")]
+    loudness: Annotated[
+        float, Parameter(help="Bring all clips to so many LUFS first, such as -14; else they stay as they are.")
+    ]
+    labels: Annotated[
+        Literal["exact", "heard"],
+        Parameter(help="What music is compared with: the reference's exact scores, where it has them, or what is heard in it."),
+    ]
+    spans: Annotated[Path, Parameter(help='JSON of in-painted spans: {"clip": [[2.0, 7.0]]}.')]
+    split: Annotated[str, Parameter(help="Only this split of the reference: train, valid or test.")]
+    clips: Annotated[int, Parameter(help="Only the first so many prompts, or clips of each set.")]
+
+
+def evaluate(
+    source: Annotated[str, Parameter(name="MADE")],
+    /,
+    *,
+    against: Path | None = None,
+    metrics: str = "",
+    embedder: Annotated[list[str] | None, Parameter(negative=())] = None,
+    asking: Annotated[Asking | None, Parameter(name="*")] = None,
+    comparing: Annotated[Comparing | None, Parameter(name="*")] = None,
+    sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
+    seed: int = 0,
+    workers: int = 1,
+    cache: Path | None = None,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("report.json"),
+) -> None:
+    """Measure made music: every figure with its interval, its count, and what chance would score.
+
+    Parameters
+    ----------
+    source
+        A folder or manifest of audio; or a model, which makes a clip for each prompt first, and goes on where it was stopped.
+    against
+        The reference: a folder or manifest of real music.
+    metrics
+        Names with commas between, such as frechet,text,chords; by default all usual ones that can be had.
+    embedder
+        An ear, and again for more: logmel, ear-tiny, codec=MODEL, or with weights of yours vggish=FILE, clap=FOLDER, ...
+    seed
+        Of everything that is drawn.
+    workers
+        Processes.
+    cache
+        Where features are kept, by content; by default the user's cache folder, never the data's.
+    out
+        The report to write.
+    """
+    from counterpoint import destination
+    from counterpoint.evaluation import evaluation, report
+
+    asking, comparing = asking or {}, comparing or {}
+    destination.check_writable(out)
+    ears = tuple(embedder or evaluation.USUAL)
+    names = tuple(name.strip() for name in metrics.split(",") if name.strip())
+    settings = evaluation.Settings(
+        names, ears, comparing.get("seconds"), comparing.get("loudness"), comparing.get("labels", "exact"), seed, workers, cache
+    )
+    with interruptible(lambda: "what is made and heard stays; the same command goes on"):
+        found = _report(source, against, asking, comparing, sampling or {}, settings, out)
+        found.save(out)
+    say(report.render(found))
+    say(f"{out}: {len(found.scores)} figures of {found.made['clips']} clips")
+
+
+def _report(
+    source: str,
+    against: Path | None,
+    asking: Asking,
+    comparing: Comparing,
+    sampling: Sampler,
+    settings: "Settings",
+    out: Path,
+) -> "Report":
+    from counterpoint.evaluation import evaluation
+    from counterpoint.evaluation.evidence import read_spans
+    from counterpoint.evaluation.sets import gather
+
+    most = comparing.get("clips")
+    spans = read_spans(comparing["spans"]) if "spans" in comparing else None
+    real = None if against is None else gather(against, comparing.get("split"), most)
+    if _is_audio(Path(source)):
+        for name in [*asking, *sampling]:
+            raise ValueError(f"{source} holds audio that is made already, so --{name} would mean nothing; leave it out.")
+        made = gather(Path(source), most=most)
+    else:
+        folder = asking.get("made", out.absolute().parent / f"made-{Path(source).name}")
+        made = gather(_make(source, asking, sampling, _prompts(source, against, asking, real)[:most], settings, folder))
+    with progress("listening", True) as bar:
+        return evaluation.evaluate(made, real, settings, spans, bar)
+
+
+def _is_audio(path: Path) -> bool:
+    """A folder that is no checkpoint, or a manifest."""
+    return path.is_file() or (path.is_dir() and not (path / "config.json").is_file())
+
+
+def _prompts(source: str, against: Path | None, asking: Asking, real: "ClipSet | None") -> "list[Prompt]":
+    """What the model is asked for: the prompts that are named, or the captions of the reference clips that are compared."""
+    from counterpoint.evaluation import making, sets
+
+    making.version_of(source)
+    if "prompts" in asking:
+        return sets.prompts(asking["prompts"])
+    if against is None or real is None:
+        raise ValueError(f"{source} is a model; say what to ask it for: --prompts FILE, or --against FOLDER with captions.")
+    kept = {member.id for member in real.members}
+    return [prompt for prompt in sets.prompts(against) if prompt.id in kept]
+
+
+def _make(source: str, asking: Asking, sampling: Sampler, prompts: "list[Prompt]", settings: "Settings", folder: Path) -> Path:
+    from counterpoint.evaluation import making
+
+    how = making.Asking(source, asking.get("plan", "auto"), settings.seed, settings.seconds, tuple(sampling.items()))
+    with progress("generating", True) as bar:
+        return making.make(how, prompts, folder, settings.workers, bar)

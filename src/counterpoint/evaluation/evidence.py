@@ -1,0 +1,95 @@
+"""What metrics are given: two sets of clips, their pairs, and the features of each from the cache."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from numpy import ndarray
+
+from counterpoint.analysis.heard import Heard
+from counterpoint.embedders.base import Ear, Embedder, Rater, Tagger, TextEmbedder
+from counterpoint.evaluation.features import Arrays, Cache
+from counterpoint.evaluation.hearing import from_arrays, heard_identity, of_score
+from counterpoint.evaluation.sets import ClipSet, Member, pairs
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The made set, the reference (or None), open ears by name, and the cache that holds what they heard.
+
+    `labels` says what a made clip is compared with where music itself is compared: "exact" scores, or what is "heard" in the
+    reference.  `spans` are the in-painted seconds of clips by id.
+    """
+
+    made: ClipSet
+    real: ClipSet | None
+    ears: Mapping[str, Ear]
+    cache: Cache
+    labels: str = "exact"
+    spans: Mapping[str, tuple[Span, ...]] | None = None
+    seed: int = 0
+
+    @cached_property
+    def pairs(self) -> list[tuple[Member, Member]]:
+        """Made and real clips that belong together."""
+        return [] if self.real is None else pairs(self.made, self.real)
+
+    @property
+    def embedders(self) -> dict[str, Embedder]:
+        return {name: ear for name, ear in self.ears.items() if isinstance(ear, Embedder)}
+
+    @property
+    def readers(self) -> dict[str, TextEmbedder]:
+        return {name: ear for name, ear in self.ears.items() if isinstance(ear, TextEmbedder)}
+
+    @property
+    def taggers(self) -> dict[str, Tagger]:
+        return {name: ear for name, ear in self.ears.items() if isinstance(ear, Tagger)}
+
+    @property
+    def raters(self) -> dict[str, Rater]:
+        return {name: ear for name, ear in self.ears.items() if isinstance(ear, Rater)}
+
+    @property
+    def captions(self) -> list[tuple[Member, str]]:
+        """Made clips that were asked for in words: their own, or their real partners'."""
+        borrowed = {made.digest: real.captions for made, real in self.pairs}
+        told = [(member, member.captions or borrowed.get(member.digest, ())) for member in self.made.members]
+        return [(member, texts[0]) for member, texts in told if texts]
+
+    def arrays(self, member: Member, identity: str) -> Arrays:
+        """A clip's feature, which extraction has put into the cache."""
+        found = self.cache.get(member.digest, identity)
+        if found is None:
+            raise ValueError(f"{self.cache.folder} was changed while it was in use ({member.id} is gone); call again.")
+        return found
+
+    def column(self, members: Sequence[Member], identity: str, name: str) -> list[ndarray]:
+        """One array of each clip."""
+        return [self.arrays(member, identity)[name] for member in members]
+
+    def heard(self, member: Member) -> Heard:
+        """What the analysers hear in a clip."""
+        return from_arrays(self.arrays(member, heard_identity()))
+
+    def target(self, real: Member) -> Heard:
+        """What a clip that is paired with `real` should sound like: its exact score, or what is heard in it."""
+        score = real.score if self.labels == "exact" else None
+        return self.heard(real) if score is None else of_score(score)
+
+
+def read_spans(path: Path) -> dict[str, tuple[Span, ...]]:
+    """In-painted spans by clip, from JSON such as {"clip": [[2.0, 7.0]]}, in seconds.  Raises ValueError."""
+    from counterpoint.evaluation.report import read
+
+    try:
+        found = {str(name): tuple((float(start), float(end)) for start, end in spans) for name, spans in read(path).items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f'{path} holds no spans; write {{"clip": [[2.0, 7.0]]}}, seconds by clip.') from error
+    for name, spans in found.items():
+        if any(not 0 <= start < end for start, end in spans):
+            raise ValueError(f"{path}: a span of {name!r} does not end after it begins; write [[from, to]] in seconds.")
+    return found

@@ -1,0 +1,127 @@
+"""Figures of two sounds side by side: what a codec or a vocoder gave back, and the seams of what was filled in."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint import audio as sound
+from counterpoint.analysis.chroma import chroma
+from counterpoint.evaluation.evidence import Evidence
+from counterpoint.evaluation.features import listen
+from counterpoint.evaluation.sets import Member
+from counterpoint.metrics import intervals, vocoding
+from counterpoint.metrics import reconstruction as given_back
+from counterpoint.metrics import visqol as opinions
+from counterpoint.metrics.base import Better, Score
+from counterpoint.metrics.floors import derangement
+from counterpoint.metrics.seam import LIMITS, kept_exactly, seams
+
+Sounds = tuple[Float[Tensor, "c n"], Float[Tensor, "c n"], int]
+Kind = tuple[str, Better]
+
+RECONSTRUCTION: Mapping[str, Kind] = {
+    "si_snr": ("dB", "higher"),
+    "log_mel_distance": ("log10", "lower"),
+    "log_mel_distance_3_windows": ("log10", "lower"),
+    "multi_resolution_stft": ("", "lower"),
+}
+SEAMS: Mapping[str, Kind] = {
+    "seam_flux": ("sd", "lower"),
+    "seam_loudness": ("LU", "lower"),
+    "seam_loudness_ratio": ("", "lower"),
+    "seam_timbre_ratio": ("", "lower"),
+    "seam_chroma_ratio": ("", "lower"),
+    "seam_click": ("", "lower"),
+    "audible_seams": ("share", "lower"),
+    "kept_exactly": ("dB", "higher"),
+}
+
+
+def reconstruction(evidence: Evidence) -> list[Score]:
+    """Waveform and spectrum against the original, sample by sample, as long as the shorter of the two."""
+
+    def figures(made: Member, real: Member) -> dict[str, float]:
+        ours, theirs, rate = _both(evidence, made, real)
+        values = (
+            given_back.si_snr(ours, theirs),
+            given_back.log_mel_distance(ours, theirs, rate),
+            given_back.log_mel_distance(ours, theirs, rate, given_back.LOG_MEL_SIZES),
+            given_back.multi_resolution_stft(ours, theirs),
+        )
+        return dict(zip(RECONSTRUCTION, values, strict=True))
+
+    return _collected(evidence, figures, RECONSTRUCTION)
+
+
+def visqol(evidence: Evidence) -> list[Score]:
+    """ViSQOL's opinion (an extra)."""
+    ears = opinions.load()
+    return [opinions.visqol_score([opinions.visqol(*_both(evidence, *pair), ears) for pair in evidence.pairs])]
+
+
+def vocoded(evidence: Evidence) -> list[Score]:
+    """Pitch and voicing against the original, by YIN."""
+    made, real = [], []
+    for pair in evidence.pairs:
+        ours, theirs, rate = _both(evidence, *pair)
+        made.append(vocoding.yin(ours, rate))
+        real.append(vocoding.yin(theirs, rate))
+    return vocoding.vocoding_scores(made, real, evidence.seed)
+
+
+def seam(evidence: Evidence) -> list[Score]:
+    """What is heard where filled spans meet what was kept; a clip's figure is that of its worst seam."""
+
+    def figures(made: Member, real: Member) -> dict[str, float]:
+        spans = (evidence.spans or {}).get(made.id, ())
+        if not spans:
+            return dict.fromkeys(SEAMS, float("nan"))
+        ours, theirs, rate = _both(evidence, made, real)
+        last = ours.shape[-1] / rate
+        places = [place for span in spans for place in span if 0.05 < place < last - 0.05]
+        found = seams(ours, rate, places, _chroma, theirs, evidence.seed)
+        names = ("flux", "loudness", *(name for name in LIMITS if name != "flux"))
+        worst = [_told([vars(entry)[name] for entry in found], np.max) for name in names]
+        audible = sum(bool(entry.audible) for entry in found) / len(found) if found else float("nan")
+        return dict(zip(SEAMS, [*worst, audible, kept_exactly(ours, theirs, rate, spans)], strict=True))
+
+    return _collected(evidence, figures, SEAMS, chance=False)
+
+
+def _chroma(audio: Float[Tensor, "c n"], sample_rate: int) -> Float[np.ndarray, "12 t"]:
+    return chroma(audio, sample_rate).numpy()
+
+
+def _collected(
+    evidence: Evidence,
+    figures: Callable[[Member, Member], dict[str, float]],
+    kinds: Mapping[str, Kind],
+    chance: bool = True,
+) -> list[Score]:
+    """Every figure's mean over the pairs, and over as many that do not belong together: what chance scores."""
+    found = [figures(*pair) for pair in evidence.pairs]
+    shuffled: Sequence[dict[str, float]] = ()
+    if chance and len(found) > 1:
+        order = derangement(len(found), evidence.seed)
+        shuffled = [figures(made, evidence.pairs[other][1]) for (made, _), other in zip(evidence.pairs, order, strict=True)]
+    scores = []
+    for name, (unit, better) in kinds.items():
+        floor = _told([entry[name] for entry in shuffled], np.mean)
+        scores.append(intervals.mean(name, [entry[name] for entry in found], unit, better, floor, seed=evidence.seed))
+    return scores
+
+
+def _told(values: Sequence[float], summary: Callable[[Float[np.ndarray, " i"]], float]) -> float:
+    """A summary of the values that are told; NaN where none is."""
+    told = np.array([value for value in values if not np.isnan(value)])
+    return float(summary(told)) if len(told) else float("nan")
+
+
+def _both(evidence: Evidence, made: Member, real: Member) -> Sounds:
+    """The two sounds at the real one's rate, with as few channels as either, as long as the shorter one."""
+    (ours, own_rate), (theirs, rate) = (listen(member, evidence.cache.conditions) for member in (made, real))
+    channels = min(len(ours), len(theirs))
+    moved = sound.mix(sound.resample(ours, own_rate, rate), channels)
+    return *given_back.cut(moved, sound.mix(theirs, channels)), rate
