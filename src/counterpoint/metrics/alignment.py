@@ -2,7 +2,8 @@
 
 The cosine is neither multiplied nor cut off at 0.  What it says depends on the embedder, so it stands between two figures: the
 floor, where each sound meets another's text, and the ceiling, what the reference audio of the same texts scores (above it a
-system is not better than real, but sounds more like captions do).  Rows are vectors of unit length "n d", text i belongs to sound i.
+system is not better than real, but sounds more like captions do).  Rows are vectors of unit length "n d"; text i is that of
+sound i.
 """
 
 import math
@@ -28,9 +29,8 @@ def checked(vectors: Float[ndarray, "_ _"], which: str) -> Float64[ndarray, "n d
     rows = np.asarray(vectors, dtype=np.float64)
     if not rows.size:
         raise ValueError(f"There are no {which} vectors; give at least one.")
-    for i, row in enumerate(rows):
-        if not np.isfinite(row).all():
-            raise ValueError(f"Vector {i} of the {which} is not finite; leave that clip out.")
+    if (broken := np.flatnonzero(~np.isfinite(rows).all(1))).size:
+        raise ValueError(f"Vector {broken[0]} of the {which} is not finite; leave that clip out.")
     norms = np.linalg.norm(rows, axis=1)
     if (wrong := np.flatnonzero(abs(norms - 1) > 1e-3)).size:
         raise ValueError(f"Vector {wrong[0]} of the {which} has the length {norms[wrong[0]]:.3g}; normalise all to 1.")
@@ -62,7 +62,7 @@ def text_match(
     """The mean cosine of pairs; then that of the `reference` audio of the same texts, the ceiling, where it is given.
 
     Higher is better.  The floor is the mean over all pairs of a sound with another's text, which is the mean over all
-    derangements.  The interval is that of a bootstrap over pairs; differences of two systems are told better by pairs (`cosines`).
+    derangements.  The interval is that of a bootstrap over pairs; two systems are told apart better by pairs (`cosines`).
     """
     read, heard = _pairs(texts, sounds, "sounds")
     scores = [_mean_cosine("text_match", read, heard, draws, seed)]

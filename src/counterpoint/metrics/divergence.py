@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 from numpy import ndarray
 
 from counterpoint.metrics import intervals
@@ -28,8 +28,6 @@ Rule = Literal["segments", "clip"]
 EPSILON = 1e-6
 """Added inside the logarithm of the second distribution only."""
 SPLITS = 10
-SHUFFLES = 20
-"""Shuffled pairings whose mean divergence is the floor."""
 
 
 def checked(clips: Probabilities, which: str) -> list[Float64[ndarray, "_ v"]]:
@@ -51,11 +49,9 @@ def checked(clips: Probabilities, which: str) -> list[Float64[ndarray, "_ v"]]:
     return made
 
 
-def kl_divergence(first: Float64[ndarray, "*_ v"], second: Float64[ndarray, "*_ v"]) -> Float64[ndarray, "*_"]:
+def kl_divergence(first: Float64[ndarray, "... v"], second: Float64[ndarray, "... v"]) -> Float64[ndarray, "..."]:
     """KL(first || second) in nats along the last axis; 1e-6 inside the second logarithm, so that equals give almost 0."""
-    with np.errstate(divide="ignore"):
-        logs = np.where(first > 0, np.log(first), 0.0)
-    return (first * (logs - np.log(second + EPSILON))).sum(-1)
+    return _negative_entropy(first) - (first * np.log(second + EPSILON)).sum(-1)
 
 
 def kl(
@@ -63,7 +59,8 @@ def kl(
 ) -> tuple[Score, Score]:
     """`kl_ref_gen` and `kl_gen_ref` of made clips and the references of the same prompts, in the same order; lower is better.
 
-    The floor is the mean over shuffled pairs, in which no clip meets its own reference: what any such music would score.
+    The floor is the mean over all pairs of a clip with the reference of another, which is that of shuffled pairs: what any such
+    music would score.
     Raises ValueError where clips have no partner, or other numbers of windows or labels than theirs.
     """
     ours, theirs = checked(made, "made"), checked(reference, "reference")
@@ -76,7 +73,7 @@ def kl(
     figures = []
     for name, first, second in (("kl_ref_gen", theirs, ours), ("kl_gen_ref", ours, theirs)):
         values = [float(kl_divergence(a, b).mean()) for a, b in zip(first, second, strict=True)]
-        score = intervals.mean(name, values, "nat", "lower", _shuffled(first, second, seed), draws, seed)
+        score = intervals.mean(name, values, "nat", "lower", _of_others(first, second), draws, seed)
         figures.append(replace(score, notes=(*notes, *score.notes)))
     return figures[0], figures[1]
 
@@ -89,7 +86,7 @@ def _check_pairs(ours: list[ndarray], theirs: list[ndarray], rule: Rule) -> None
     for i, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         if rule == "segments" and len(one) != len(other):
             raise ValueError(
-                f"Clip {i} has {len(one)} windows and its reference {len(other)}; cut both to one length or take the rule 'clip'."
+                f"Clip {i} has {len(one)} windows and its reference {len(other)}; give one length or the rule 'clip'."
             )
 
 
@@ -100,17 +97,16 @@ def _whole(windows: Float64[ndarray, "t v"]) -> Float64[ndarray, " v"]:
     return weights / weights.sum()
 
 
-def _shuffled(first: list[ndarray], second: list[ndarray], seed: int) -> float:
-    """The mean divergence when each clip meets the reference of another; NaN where there is no other."""
-    if len(first) < 2:
+def _of_others(first: list[ndarray], second: list[ndarray]) -> float:
+    """The mean divergence of windows of one clip from windows of other clips, over all of them; NaN where there is no other."""
+    n = len(first)
+    if n < 2:
         return math.nan
-    gen, means = np.random.default_rng(seed), []
-    for _ in range(SHUFFLES):
-        order = gen.permutation(len(first))
-        partner = np.roll(order, 1)  # one cycle through all clips: none meets its own
-        both = [(first[i], second[j]) for i, j in zip(order, partner, strict=True)]
-        means.append(np.mean([kl_divergence(a[: len(b)], b[: len(a)]).mean() for a, b in both]))
-    return float(np.mean(means))
+    own = sum(float(_negative_entropy(clip).mean()) for clip in first) / n
+    probabilities = np.stack([clip.mean(0) for clip in first])
+    logs = np.stack([np.log(clip + EPSILON).mean(0) for clip in second])
+    crossed = probabilities.sum(0) @ logs.sum(0) - (probabilities * logs).sum()  # all pairs but a clip's own
+    return own - float(crossed) / (n * (n - 1))
 
 
 def inception_score(
@@ -119,7 +115,7 @@ def inception_score(
     """exp of the mean KL(p(v | clip) || p(v)) over clips (Salimans et al. 2016): of all, and the mean of shuffled splits.
 
     Higher is better; 1, the floor, is where all clips sound alike, the number of labels is the most.  Each clip is told by one
-    distribution (`rule="clip"`).  The figure grows with the number of clips in a split: only equal n and splits compare, so notes
+    distribution (`rule="clip"`).  The figure grows with the number of clips in a split: only equal n and splits compare; notes
     tell them, and the standard deviation between splits.  Intervals are of a bootstrap over clips, less its bias.
     """
     rows = np.stack([_whole(clip) for clip in checked(made, "made")])
@@ -129,7 +125,7 @@ def inception_score(
     order = np.random.default_rng(seed).permutation(n)
     scores = []
     for name, count in (("inception_score", 1), (f"inception_score_{splits}", splits)):
-        figures = _inception(rows, order, count)
+        figures = _inception(rows, order[None], count)[0]
         low, high = _inception_interval(rows, count, figures.mean(), draws, seed)
         notes = (f"{n} clips of {rows.shape[1]} labels in {count} split{'s' * (count > 1)} of about {round(n / count)} clips.",)
         if count > 1:
@@ -140,17 +136,17 @@ def inception_score(
     return scores[0], scores[1]
 
 
-def _inception(rows: Float64[ndarray, "i v"], order: ndarray, splits: int) -> Float64[ndarray, " p"]:
-    """The inception score of each part of the clips in that order."""
-    found = []
-    for part in np.array_split(order, splits):
-        own, mean = rows[part], rows[part].mean(0)
-        entropies = _negative_entropy(own).mean() - _negative_entropy(mean)
-        found.append(math.exp(entropies))
-    return np.array(found)
+def _inception(rows: Float64[ndarray, "i v"], picked: Int[ndarray, "r i"], splits: int) -> Float64[ndarray, "r p"]:
+    """The inception score of each part of the clips, in the order in which each row of `picked` names them."""
+    own, found = _negative_entropy(rows), []
+    for part in np.array_split(picked, splits, axis=1):
+        counts = np.zeros((len(picked), len(rows)))
+        np.add.at(counts, (np.arange(len(picked))[:, None], part), 1 / part.shape[1])
+        found.append(np.exp(counts @ own - _negative_entropy(counts @ rows)))
+    return np.stack(found, axis=1)
 
 
-def _negative_entropy(rows: Float64[ndarray, "*_ v"]) -> Float64[ndarray, "*_"]:
+def _negative_entropy(rows: Float64[ndarray, "... v"]) -> Float64[ndarray, "..."]:
     """Sum of p ln p along the last axis, where 0 ln 0 is 0."""
     with np.errstate(divide="ignore"):
         return (rows * np.where(rows > 0, np.log(rows), 0.0)).sum(-1)
@@ -162,6 +158,6 @@ def _inception_interval(
     """A bootstrap over clips; resamples are in random order already, so their parts are splits."""
     if len(rows) < 2:
         return math.nan, math.nan
-    drawn = [_inception(rows, picked, splits).mean() for picked in intervals.resamples(len(rows), draws, seed)]
-    low, high = intervals.centred(float(figure), np.array(drawn))
+    drawn = _inception(rows, intervals.resamples(len(rows), draws, seed), splits).mean(1)
+    low, high = intervals.centred(float(figure), drawn)
     return max(1.0, low), high

@@ -1,9 +1,10 @@
 """Frechet distances of a set of clips from a reference: plain, extrapolated to endless clips, and clip by clip.
 
-The distance (Kilgour et al. 2019, FAD; `gaussian.py` for the formula) is biased: two sets of one distribution are apart by about
-c (1/n + 1/m).  Hence three figures.  `frechet` compares only at equal n; its interval says where the distance of other clips, as
-many, would lie.  `frechet_inf` takes the bias off (Chong and Forsyth 2020; Gui et al. 2024), drawing clips WITHOUT replacement:
-a bootstrap sample tends to the clips that there are, whose bias is the one to be removed.  `per_song` finds outliers to listen to.
+The distance (Kilgour et al. 2019, FAD; `gaussian.py` for the formula) is biased: two sets of one distribution are apart by
+about c (1/n + 1/m).  Hence three figures.  `frechet` compares only at equal n; its interval bounds what other clips, as many,
+would score on average.  `frechet_inf` takes the bias off (Chong and Forsyth 2020; Gui et al. 2024), drawing clips WITHOUT
+replacement: a bootstrap sample tends to the clips that there are, whose bias is the one to be removed.  `per_song` finds
+outliers to listen to.
 
 What is drawn is always a clip: frames of one clip are not independent.  A reference is given as clips, which are then resampled
 too, or as the statistics of a large set (`reference.py`), which are taken as exact.
@@ -20,7 +21,7 @@ from numpy import ndarray
 from counterpoint.metrics import intervals
 from counterpoint.metrics.base import Score
 from counterpoint.metrics.embeddings import Clips, cautions, check_widths, checked
-from counterpoint.metrics.gaussian import Gaussian, Sums, distance, gaussian
+from counterpoint.metrics.gaussian import Gaussian, Sums, distance, distances, distances_of_resamples, gaussian
 from counterpoint.metrics.reference import Reference, reference
 
 DRAWS = 200
@@ -72,7 +73,7 @@ def _few_frames(made: Sums, kept: Reference) -> tuple[str, ...]:
     """A note for each set that has fewer than two frames a dimension: its covariance says little."""
     return tuple(
         f"The {which} set has {frames} frames: do not trust a Frechet distance in {made.dim} dimensions below {2 * made.dim}."
-        for which, frames in (("made", len(made.frames)), ("reference", kept.statistics.frames))
+        for which, frames in (("made", len(made.frames)), ("reference", kept.frames))
         if frames < 2 * made.dim
     )
 
@@ -96,10 +97,9 @@ def _counts(items: int, draws: int, seed: int) -> Float64[ndarray, "r i"]:
 
 def _distances(pair: _Pair, made: Float64[ndarray, "r i"], real: Float64[ndarray, "r j"] | None) -> Float64[ndarray, " r"]:
     """The distance when each clip is there as often as counted, row by row."""
-    ours = pair.made.gaussians(made)
     if pair.real is None or real is None:
-        return np.array([distance(one, pair.kept.statistics) for one in ours])
-    return np.array([distance(one, other) for one, other in zip(ours, pair.real.gaussians(real), strict=True)])
+        return np.concatenate([distances(stack, pair.kept.statistics) for stack in pair.made.gaussians(made)])
+    return distances_of_resamples(pair.made, made, pair.real, real)
 
 
 class Line(NamedTuple):
@@ -163,11 +163,11 @@ def _drawn(parts: Float64[ndarray, " p"], items: int, seed: int, side: int) -> F
     return counts
 
 
-def _line(sizes: Int[ndarray, " p"], distances: Float64[ndarray, " p"]) -> Line:
+def _line(sizes: Int[ndarray, " p"], apart: Float64[ndarray, " p"]) -> Line:
     """Distances on 1/n by least squares.  R^2 is NaN where all distances are one."""
-    slope, intercept = np.polyfit(1 / sizes, distances, 1)
-    left = np.square(distances - intercept - slope / sizes).sum()
-    total = np.square(distances - distances.mean()).sum()
+    slope, intercept = np.polyfit(1 / sizes, apart, 1)
+    left = np.square(apart - intercept - slope / sizes).sum()
+    total = np.square(apart - apart.mean()).sum()
     return Line(float(intercept), float(slope), float(1 - left / total) if total > 0 else math.nan)
 
 

@@ -20,31 +20,34 @@ from counterpoint.metrics.embeddings import Clips, lengths
 
 KEPT = 2**27
 """Numbers (1 GiB of float64) up to which the outer products of all clips are kept; beyond, each resample sums frames."""
-CHUNK = 32
-"""Resamples whose covariances are made at once."""
+STACKED = 2**22
+"""Numbers (32 MiB) in a stack of covariances."""
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean "d" and covariance "d d" of `frames` frames; `rows` "r d" where they are few: rows^T rows is the covariance."""
+    """Mean and covariance of frames, or a stack of them; `rows` "f d" where frames are few: rows^T rows is the covariance."""
 
-    mean: Float64[ndarray, " d"]
-    covariance: Float64[ndarray, "d d"]
-    frames: int
-    rows: Float64[ndarray, "r d"] | None = None
+    mean: Float64[ndarray, "*r d"]
+    covariance: Float64[ndarray, "*r d d"]
+    rows: Float64[ndarray, "f d"] | None = None
 
     @property
     def dim(self) -> int:
-        return len(self.mean)
+        return self.mean.shape[-1]
 
     @cached_property
-    def root(self) -> Float64[ndarray, "d d"]:
+    def trace(self) -> Float64[ndarray, "*r"]:
+        return np.asarray(np.trace(self.covariance, axis1=-2, axis2=-1))
+
+    @cached_property
+    def root(self) -> Float64[ndarray, "*r d d"]:
         """The covariance's symmetric root."""
         values, vectors = np.linalg.eigh(self.covariance)
-        return (vectors * np.sqrt(values.clip(0))) @ vectors.T
+        return (vectors * np.sqrt(values.clip(0))[..., None, :]) @ vectors.mT
 
     @property
-    def factor(self) -> Float64[ndarray, "r d"]:
+    def factor(self) -> Float64[ndarray, "f d"]:
         """Any F with F^T F = covariance: the frames themselves where they are few."""
         return self.root if self.rows is None else self.rows
 
@@ -56,22 +59,24 @@ def gaussian(frames: Float64[ndarray, "f d"]) -> Gaussian:
         raise ValueError("A single frame has no covariance; give at least two frames.")
     mean = frames.mean(0)
     rows = (frames - mean) / np.sqrt(count - 1)
-    return Gaussian(mean, rows.T @ rows, count, rows if count <= dim else None)
+    return Gaussian(mean, rows.T @ rows, rows if count <= dim else None)
 
 
 def distance(made: Gaussian, reference: Gaussian) -> float:
-    """The Frechet distance, never below 0."""
+    """The Frechet distance of two Gaussians, never below 0."""
+    if made.rows is None and reference.rows is None:
+        return float(distances(made, reference))
+    overlap = np.linalg.svdvals(made.factor @ reference.factor.T).sum()
     apart = np.square(made.mean - reference.mean).sum()
-    spread = np.trace(made.covariance) + np.trace(reference.covariance)
-    return max(0.0, float(apart + spread - 2 * _overlap(made, reference)))
+    return max(0.0, float(apart + made.trace + reference.trace - 2 * overlap))
 
 
-def _overlap(made: Gaussian, reference: Gaussian) -> float:
-    """tr((Cx Cy)^(1/2))."""
-    if made.rows is not None or reference.rows is not None:
-        return float(np.linalg.svdvals(made.factor @ reference.factor.T).sum())
+def distances(made: Gaussian, reference: Gaussian) -> Float64[ndarray, "*r"]:
+    """The Frechet distances of a stack from a stack of as many, or from one."""
     crossed = np.linalg.eigvalsh(reference.root @ made.covariance @ reference.root)
-    return float(np.sqrt(crossed.clip(0)).sum())
+    overlap = np.sqrt(crossed.clip(0)).sum(-1)
+    apart = np.square(made.mean - reference.mean).sum(-1)
+    return np.asarray(np.maximum(0.0, apart + made.trace + reference.trace - 2 * overlap))
 
 
 class Sums:
@@ -96,22 +101,27 @@ class Sums:
         return self.frames.shape[1]
 
     def gaussians(self, counts: Float64[ndarray, "r i"]) -> Iterator[Gaussian]:
-        """What the frames are like when clip i is there `counts[r, i]` times, for each row r."""
-        for start in range(0, len(counts), CHUNK):
-            part = counts[start : start + CHUNK]
-            totals = part @ self.lengths
-            means = part @ self._sums / totals[:, None]
-            for mean, square, total in zip(means, self._squared(part), totals, strict=True):
-                covariance = (square - total * np.outer(mean, mean)) / max(total - 1, 1)
-                yield Gaussian(mean + self._centre, covariance, int(total))
+        """What the frames are like when clip i is there `counts[r, i]` times, for each row r, in stacks of rows."""
+        size = max(1, STACKED // self.dim**2)
+        for start in range(0, len(counts), size):
+            part = counts[start : start + size]
+            totals = (part @ self.lengths)[:, None]
+            means = part @ self._sums / totals
+            outer = totals[..., None] * means[:, :, None] * means[:, None, :]
+            covariances = (self._squared(part) - outer) / np.maximum(totals - 1, 1)[..., None]
+            yield Gaussian(means + self._centre, covariances)
 
-    def _squared(self, counts: Float64[ndarray, "r i"]) -> Iterator[Float64[ndarray, "d d"]]:
+    def _squared(self, counts: Float64[ndarray, "r i"]) -> Float64[ndarray, "r d d"]:
         """The weighted sum of all frames' outer products for each row of counts."""
         if self._squares is not None:
-            yield from (counts @ self._squares).reshape(-1, self.dim, self.dim)
-            return
-        for row in counts:
-            weights = np.repeat(row, self.lengths.astype(int))
-            there = weights > 0
-            frames = self._centred[there]
-            yield (frames * weights[there, None]).T @ frames
+            return (counts @ self._squares).reshape(-1, self.dim, self.dim)
+        weights = np.repeat(counts, self.lengths.astype(int), axis=1)
+        return np.stack([(self._centred * row[:, None]).T @ self._centred for row in weights])
+
+
+def distances_of_resamples(
+    made: Sums, counts: Float64[ndarray, "r i"], reference: Sums, reference_counts: Float64[ndarray, "r j"]
+) -> Float64[ndarray, " r"]:
+    """The distances when each clip is there as often as it is counted, row by row."""
+    both = zip(made.gaussians(counts), reference.gaussians(reference_counts), strict=True)
+    return np.concatenate([distances(one, other) for one, other in both])

@@ -1,4 +1,4 @@
-"""Kernel distances of a set of clips from a reference: the squared maximum mean discrepancy, unbiased (Gretton et al. 2012, eq. 3).
+"""Kernel distances of clips from a reference: the squared maximum mean discrepancy, unbiased (Gretton et al. 2012, eq. 3).
 
 `kad` has a Gaussian kernel as wide as the median distance within the REFERENCE, so that one reference compares all systems with
 one kernel (Chung et al. 2025, KAD; kadtk takes the median of the set that is judged); `kid` has the cubic polynomial
@@ -6,8 +6,9 @@ one kernel (Chung et al. 2025, KAD; kadtk takes the median of the set that is ju
 distribution scatter around 0, so figures below 0 are kept.
 
 All frames are compared once, block by block, and summed by pairs of clips: resamples and permutations of clips are then sums of
-those.  Frames of one clip are alike, and as pairs of one set they would count as evidence that the set is narrow; so pairs within a
-clip are left out (`pairs="clips"`).  With one frame a clip, or with `pairs="frames"`, this is kadtk's and torchmetrics' figure.
+those.  Frames of one clip are alike, and as pairs of one set they would count as evidence that the set is narrow; so pairs
+within a clip are left out (`pairs="clips"`).  With one frame a clip, or with `pairs="frames"`, the figures are kadtk's and
+torchmetrics'.
 """
 
 import math
@@ -95,13 +96,10 @@ def table(made: Clips, reference: Clips, kernel: Kernel) -> Table:
     """Compare all frames of two checked sets, clip by clip."""
     clips = [*made, *reference]
     ends = np.append(starts(clips), sum(map(len, clips)))
-    frames, across = np.concatenate(clips), np.zeros((len(clips), len(clips)))
-    frames = frames.astype(np.float64)
-    blocks = _blocks(ends)
-    own = np.zeros(len(clips))
+    frames, blocks = np.concatenate(clips), _blocks(ends)
+    across, own = np.zeros((len(clips), len(clips))), np.zeros(len(clips))
     for first, last in blocks:
         rows = frames[ends[first] : ends[last]]
-        own[first:last] = np.add.reduceat(_diagonal(rows, kernel), ends[first:last] - ends[first])
         for left, right in blocks:
             if left > first:
                 break  # the table is symmetric
@@ -109,6 +107,8 @@ def table(made: Clips, reference: Clips, kernel: Kernel) -> Table:
             by_row = np.add.reduceat(values, ends[first:last] - ends[first], axis=0)
             across[first:last, left:right] = np.add.reduceat(by_row, ends[left:right] - ends[left], axis=1)
             across[left:right, first:last] = across[first:last, left:right].T
+            if left == first:
+                own[first:last] = np.add.reduceat(np.diag(values), ends[first:last] - ends[first])
     within = np.diag(across) - own
     np.fill_diagonal(across, 0.0)
     return Table(across, within, lengths(clips), len(made))
@@ -122,11 +122,6 @@ def _blocks(ends: ndarray) -> list[tuple[int, int]]:
             blocks.append((first, last))
             first = last
     return blocks
-
-
-def _diagonal(rows: Float64[ndarray, "i d"], kernel: Kernel) -> Float64[ndarray, " i"]:
-    """Each frame's kernel with itself, by small squares."""
-    return np.concatenate([np.diag(kernel(rows[i : i + 32], rows[i : i + 32])) for i in range(0, len(rows), 32)])
 
 
 def discrepancies(
@@ -207,6 +202,8 @@ def _scores(
     low, high = math.nan, math.nan
     if min(n, len(real) - n) > 1 and math.isfinite(value):
         low, high = intervals.percentile(_bootstrapped(pairs, of, draws, seed))
+    if math.isnan(value):
+        notes += ("A side has no pair of frames: there is no distance.",)
     figure = Score(name, scale * value, scale * low, scale * high, n, "", "lower", scale * _floor(pairs, of, seed), notes)
     chance = Score(f"{name}_p", _p_value(pairs, of, value, draws, seed), n=n, better="higher", floor=0.5, notes=notes)
     return figure, chance

@@ -4,8 +4,8 @@ Each clip becomes one vector, the largest value over time of each dimension.  Bo
 often made and reference clips fall in each cluster.  For mixtures r = l p + (1 - l) q the points (exp(-c KL(q || r)),
 exp(-c KL(p || r))) bound an area, MAUVE, which is 1 for p = q and near 0 for sets that share no cluster; MAD is -ln of it.
 
-Optional: the constants (90 % of variance, k = n / 10, c = 5, 25 mixtures) are those that the literature reports, the clustering is
-our own, and digits were not compared with another implementation.
+Optional: the constants (90 % of variance, k = n / 10, c = 5, 25 mixtures) are those that the literature reports, the clustering
+is our own, and digits were not compared with another implementation.
 """
 
 import math
@@ -80,7 +80,7 @@ def _loudest(clips: list[ndarray]) -> Float64[ndarray, "i d"]:
 def _clustered(
     one: Float64[ndarray, "i d"], other: Float64[ndarray, "j d"], seed: int
 ) -> tuple[Int[ndarray, " i"], Int[ndarray, " j"], int]:
-    """The cluster of each row of two sets, found together after unit length and principal components; and how many there are."""
+    """The cluster of each row of two sets, found together (unit length, principal components); and how many there are."""
     rows = np.concatenate([one, other])
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = rows / np.where(norms > 0, norms, 1.0)

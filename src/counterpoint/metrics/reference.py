@@ -13,8 +13,9 @@ import numpy as np
 from numpy import ndarray
 
 from counterpoint.files import renamed
-from counterpoint.metrics.embeddings import Clips, checked, halves
-from counterpoint.metrics.gaussian import Gaussian, Sums, distance, gaussian
+from counterpoint.metrics.embeddings import Clips, checked
+from counterpoint.metrics.embeddings import halves as random_halves
+from counterpoint.metrics.gaussian import Gaussian, Sums, distance, distances_of_resamples, gaussian
 
 SPLITS = 5
 """How often a reference is halved to measure what chance scores."""
@@ -24,13 +25,14 @@ SONGS = 200
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference set of `clips` clips, as an embedder `identity` hears it at `sample_rate` Hz.
+    """A reference set of `clips` clips of `frames` frames in all, as an embedder `identity` hears it at `sample_rate` Hz.
 
     `halves` is the mean Frechet distance between two random halves of it, `songs` the mean distance of one of its clips from
     it; NaN where they cannot be told.
     """
 
     statistics: Gaussian
+    frames: int
     clips: int
     identity: str
     sample_rate: int
@@ -41,21 +43,22 @@ class Reference:
 def reference(clips: Clips, identity: str, sample_rate: int, seed: int = 0) -> Reference:
     """The statistics of a reference set.  Raises ValueError for clips that no distance takes (`embeddings.checked`)."""
     heard = checked(clips, "reference")
-    whole = gaussian(np.concatenate(heard))
-    return Reference(whole, len(heard), identity, sample_rate, _halves_apart(heard, seed), _songs_apart(heard, whole, seed))
+    frames = np.concatenate(heard)
+    whole = gaussian(frames)
+    return Reference(
+        whole, len(frames), len(heard), identity, sample_rate, _halves_apart(heard, seed), _songs_apart(heard, whole, seed)
+    )
 
 
 def _halves_apart(clips: list[ndarray], seed: int) -> float:
     """The mean distance between random halves of clips, without replacement."""
     if len(clips) < 4:
         return math.nan
-    sums, apart = Sums(clips), []
-    for one, other in halves(len(clips), SPLITS, seed):
-        counts = np.zeros((2, len(clips)))
-        counts[0, one] = counts[1, other] = 1.0
-        first, second = sums.gaussians(counts)
-        apart.append(distance(first, second))
-    return float(np.mean(apart))
+    one, other = np.zeros((SPLITS, len(clips))), np.zeros((SPLITS, len(clips)))
+    for i, (left, right) in enumerate(random_halves(len(clips), SPLITS, seed)):
+        one[i, left] = other[i, right] = 1.0
+    sums = Sums(clips)
+    return float(distances_of_resamples(sums, one, sums, other).mean())
 
 
 def _songs_apart(clips: list[ndarray], whole: Gaussian, seed: int) -> float:
@@ -73,7 +76,7 @@ def save(path: Path, kept: Reference) -> None:
             file,
             mean=kept.statistics.mean,
             covariance=kept.statistics.covariance,
-            frames=np.int64(kept.statistics.frames),
+            frames=np.int64(kept.frames),
             clips=np.int64(kept.clips),
             identity=np.str_(kept.identity),
             sample_rate=np.int64(kept.sample_rate),
@@ -88,27 +91,20 @@ def load(path: Path, identity: str, sample_rate: int) -> Reference:
     Raises ValueError for a file that is no reference, or one that another ear made: the distance would be meaningless.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
-        statistics = Gaussian(stored["mean"], stored["covariance"], int(stored["frames"]))
-        read = Reference(
-            statistics,
-            int(stored["clips"]),
-            str(stored["identity"]),
-            int(stored["sample_rate"]),
-            float(stored["halves"]),
-            float(stored["songs"]),
-        )
+        mean, covariance = stored["mean"].astype(np.float64), stored["covariance"].astype(np.float64)
+        frames, clips, rate = (int(stored[name]) for name in ("frames", "clips", "sample_rate"))
+        heard, halves, songs = str(stored["identity"]), float(stored["halves"]), float(stored["songs"])
     except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as reference statistics; make them again.") from error
-    dim = statistics.mean.size
-    if statistics.mean.shape != (dim,) or statistics.covariance.shape != (dim, dim) or statistics.frames < 2 or read.clips < 1:
+    if mean.ndim != 1 or covariance.shape != (mean.size, mean.size) or frames < 2 or clips < 1:
         raise ValueError(f"{path} has statistics of shapes that do not fit; make them again.")
-    if not (np.isfinite(statistics.mean).all() and np.isfinite(statistics.covariance).all()):
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise ValueError(f"{path} has statistics that are not finite; make them again.")
-    if (read.identity, read.sample_rate) != (identity, sample_rate):
+    if (heard, rate) != (identity, sample_rate):
         raise ValueError(
-            f"{path} was heard by {read.identity} at {read.sample_rate} Hz and not by {identity} at {sample_rate} Hz; "
+            f"{path} was heard by {heard} at {rate} Hz and not by {identity} at {sample_rate} Hz; "
             "make it again with this embedder."
         )
-    return read
+    return Reference(Gaussian(mean, covariance), frames, clips, heard, rate, halves, songs)
