@@ -98,8 +98,8 @@ class Audiobox(Rater):
         file = weights.file_of(folder)
         tensors = {_ours(name): tensor for name, tensor in weights.read(file).items()}
         try:
-            scales = [(float(content["target_transform"][axis][what]) for what in ("mean", "std")) for axis in AXES]
-            self.mean, self.std = (torch.tensor(column) for column in zip(*scales, strict=True))
+            scales = [content["target_transform"][axis] for axis in AXES]
+            self.mean, self.std = (torch.tensor([float(scale[what]) for scale in scales]) for what in ("mean", "std"))
             self.network = _build(content, tensors)
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"{folder} is no Audiobox Aesthetics (it lacks {error}); fetch the whole folder again.") from error
