@@ -2,7 +2,7 @@
 
 A WavLM (Chen et al. 2022) whose layers each axis weighs for itself, the mean over time, and a small head.  The encoder is
 transformers' WavLMModel; the published file (CC-BY-4.0) has the layout of the authors' package, from which its names and all
-sizes are translated here.  Everything is computed in 32 bits, while the authors' predictor says 16: two decimals agree.
+sizes are translated here.  Everything is computed in 32 bits, while the authors' predictor says 16: trust two decimals.
 """
 
 import math
