@@ -3,7 +3,7 @@
     python benchmarks/logmel_ear.py CORPUS OTHER_CORPUS [CLIPS]
 
 For each number of bands, with and without deviations: the Frechet distance of two halves of CORPUS (no difference but chance),
-and how many times as far a half is from the other one when that is damaged, or comes from OTHER_CORPUS.
+and how much farther the second half is when it is damaged, or comes from OTHER_CORPUS: the mean over splits by its deviation.
 """
 
 import sys
@@ -20,7 +20,7 @@ from counterpoint.embedders.logmel import FLOOR, FRAMES, HOP, RATE, SIZE
 from counterpoint.nn.spectral import mel_filters, stft
 
 Array = NDArray[np.float64]
-BANDS = (8, 16, 32, 64)
+BANDS = (8, 16, 24, 32, 64)
 FILTERS = [mel_filters(bands, SIZE, RATE) for bands in BANDS]
 
 
@@ -83,26 +83,36 @@ def clips_of(corpus: Path, count: int) -> list[Tensor]:
     return [audio.mix(audio.resample(*audio.read(path), RATE), 1) for path in chosen]
 
 
-def heard(clips: list[Tensor]) -> list[list[Array]]:
+def heard(clips: list[Tensor], damage: Callable[[Tensor], Tensor]) -> list[list[Array]]:
     """By number of bands, then by clip."""
-    return [list(of_bands) for of_bands in zip(*(statistics(clip) for clip in clips), strict=True)]
+    return [list(of_bands) for of_bands in zip(*(statistics(damage(clip)) for clip in clips), strict=True)]
+
+
+def seen(whole: list[Array], other: list[Array], columns: slice, splits: int = 12) -> tuple[float, float]:
+    """The median distance of two halves, or how much farther the other set's second half is, in standard deviations."""
+    chances, excesses = [], []
+    for split in range(splits):
+        order = np.random.default_rng(split).permutation(len(whole))
+        first, second = order[: len(order) // 2], order[len(order) // 2 :]
+        base = np.concatenate([whole[i] for i in first])[:, columns]
+        chance = frechet(base, np.concatenate([whole[i] for i in second])[:, columns])
+        chances.append(chance)
+        excesses.append(frechet(base, np.concatenate([other[i] for i in second])[:, columns]) - chance)
+    return float(np.median(chances)), float(np.mean(excesses) / max(np.std(excesses, ddof=1), 1e-12))
 
 
 def main(corpus: Path, other: Path, count: int) -> None:
     """Print the table."""
-    clips = clips_of(corpus, 2 * count)
-    still, moved = clips[0::2], clips[1::2]
-    reference = heard(still)
-    sets = {name: heard([damage(clip) for clip in moved]) for name, damage in DAMAGES.items()}
-    sets["the other corpus"] = heard(clips_of(other, count))
-    print(f"{count} clips a set | dims | halves | " + " | ".join(name for name in sets if name != "nothing"))
+    clips = clips_of(corpus, count)
+    sets = {name: heard(clips, damage) for name, damage in DAMAGES.items()}
+    sets["the other corpus"] = heard(clips_of(other, count), DAMAGES["nothing"])
+    whole = sets.pop("nothing")
+    print(f"{count} clips | dims | halves | " + " | ".join(sets))
     for number, bands in enumerate(BANDS):
         for name, columns in (("means", slice(0, bands)), ("means and deviations", slice(0, 2 * bands))):
-            rows = {key: np.concatenate(found[number])[:, columns] for key, found in sets.items()}
-            base = np.concatenate(reference[number])[:, columns]
-            chance = frechet(base, rows.pop("nothing"))
-            ratios = " | ".join(f"{frechet(base, row) / chance:.1f}" for row in rows.values())
-            print(f"{bands} bands, {name} | {base.shape[1]} | {chance:.3f} | {ratios}")
+            found = [seen(whole[number], rows[number], columns) for rows in sets.values()]
+            figures = " | ".join(f"{excess:.1f}" for _, excess in found)
+            print(f"{bands} bands, {name} | {columns.stop} | {found[0][0]:.3f} | {figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 import tiny_ears
@@ -89,3 +90,21 @@ def test_ratings_are_theirs(theirs: Any, place: Path, seconds: float) -> None:
 @pytest.mark.parametrize("seconds", GIVEN)
 def test_ratings_are_what_the_package_gave(place: Path, seconds: float) -> None:
     assert np.abs(Audiobox(place).ratings(music(seconds)) - GIVEN[seconds]).max() < 2e-5
+
+
+@pytest.mark.parametrize("lost", ["target_transform", "model.safetensors"])
+def test_half_a_folder_is_refused(tmp_path: Path, lost: str) -> None:
+    place = tiny_ears.audiobox(tmp_path)
+    if lost == "target_transform":
+        (place / "config.json").write_text("{}")
+    else:
+        (place / lost).unlink()
+    with pytest.raises(ValueError, match=r"lacks 'target_transform'|should hold one file of weights"):
+        Audiobox(place)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    place = tiny_ears.audiobox(tmp_path)
+    save_file({"weight": torch.zeros(2)}, place / "model.safetensors")
+    with pytest.raises(ValueError, match=r"is no Audiobox Aesthetics \(it lacks"):
+        Audiobox(place)
