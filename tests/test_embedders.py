@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_ears
 import torch
 from torch import Tensor
 
+import tiny_ears
 from counterpoint.codecs.spectral import SpectralConfig, fit_closed_form
 from counterpoint.embedders import vggish, weights
 from counterpoint.embedders.base import Ear, Embedder, Rater, Tagger, TextEmbedder
@@ -191,7 +191,7 @@ def test_files_of_weights_are_read_and_never_run(tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(b"12345")
     with pytest.raises(ValueError, match="is not a safetensors file"):
         weights.read(tmp_path / "cut.safetensors")
-    with pytest.raises(ValueError, match="holds cut.safetensors, trap.pth; name the file itself"):
+    with pytest.raises(ValueError, match=r"holds cut\.safetensors, trap\.pth; name the file itself"):
         weights.file_of(tmp_path)
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="holds no tensors"):

@@ -1,4 +1,4 @@
-"""Folders of weights that are as small as each ear allows, drawn by chance: what the ears are tested on without any download."""
+"""Folders of weights that are as small as each ear allows, drawn by chance: what they are tested on without a download."""
 
 import csv
 import json

@@ -2,7 +2,7 @@
 
 A WavLM (Chen et al. 2022) whose layers each axis weighs for itself, the mean over time, and a small head.  The encoder is
 transformers' WavLMModel; the published file (CC-BY-4.0) has the layout of the authors' package, from which its names and all
-sizes are translated here.  Everything is computed in 32 bits, while the authors' predictor says 16: two decimals agree.
+sizes are translated here.  Everything is computed in 32 bits, while the authors' predictor says 16: trust two decimals.
 """
 
 import math
@@ -98,8 +98,8 @@ class Audiobox(Rater):
         file = weights.file_of(folder)
         tensors = {_ours(name): tensor for name, tensor in weights.read(file).items()}
         try:
-            scales = [(float(content["target_transform"][axis][what]) for what in ("mean", "std")) for axis in AXES]
-            self.mean, self.std = (torch.tensor(column) for column in zip(*scales, strict=True))
+            scales = [content["target_transform"][axis] for axis in AXES]
+            self.mean, self.std = (torch.tensor([float(scale[what]) for scale in scales]) for what in ("mean", "std"))
             self.network = _build(content, tensors)
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"{folder} is no Audiobox Aesthetics (it lacks {error}); fetch the whole folder again.") from error

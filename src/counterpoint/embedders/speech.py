@@ -66,7 +66,9 @@ class Speech(Embedder):
     def _hear_part(self, part: Tensor) -> Float[Tensor, "t d"]:
         if self.normalised:
             part = (part - part.mean()) / (part.var(correction=0) + 1e-7).sqrt()
-        return self.network(part[None], output_hidden_states=True).hidden_states[self.layer][0]
+        states = self.network(part[None], output_hidden_states=True)
+        last = self.layer == self.network.config.num_hidden_layers  # of which versions list it before or after its last norm
+        return (states.last_hidden_state if last else states.hidden_states[self.layer])[0]
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -94,15 +94,13 @@ def patches(audio: Float[Tensor, " n"]) -> Float64[Tensor, "b t m"]:
 @lru_cache(maxsize=1)
 @torch.inference_mode(False)
 def mel_weights() -> Float64[Tensor, "m f"]:
-    """Triangles of height 1, straight on the mel scale and not in Hz; the bin at 0 Hz weighs nothing."""
+    """Triangles of height 1 that are straight on the mel scale and not in Hz."""
     low, high = (1127 * math.log1p(hertz / 700) for hertz in (LOWEST, HIGHEST))
     edges = torch.linspace(low, high, BANDS + 2, dtype=torch.float64)
     position = 1127 * torch.log1p(torch.arange(FFT // 2 + 1, dtype=torch.float64) * (RATE / FFT / 700))
     rising = (position - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - position) / (edges[2:] - edges[1:-1])[:, None]
-    found = torch.minimum(rising, falling).clamp_min(0)
-    found[:, 0] = 0
-    return found
+    return torch.minimum(rising, falling).clamp_min(0)
 
 
 def resample(audio: Float32[Tensor, " n"], from_rate: int, to_rate: int) -> Float32[Tensor, " m"]:
