@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-Times = Sequence[float] | Float[ndarray, " e"]
+Times = Sequence[float] | Float[ndarray, " _"]
 
 WINDOW = 0.05
 """Seconds by which matching times may differ."""
