@@ -149,30 +149,31 @@ def report(test: Path, /) -> None:
 
 
 def _systems(made: "Report") -> "Table":
-    from rich.table import Table
-
-    table = Table(title="What each system got: mean, 95 % interval over listeners and items", title_justify="left")
-    for column in ("question", "system"):
-        table.add_column(column)
-    for column in ("mean", "interval", "median", "judgments", "listeners", "items"):
+    table = _table("What each system got, with 95 % intervals over listeners and items", ("question", "system"))
+    for column in ("mean", "interval", "median", "judgments"):
         table.add_column(column, justify="right")
     for line in made.lines:
-        figures = (_figure(line.mean), _interval(line.low, line.high), _figure(line.median), line.n, line.raters, line.items)
-        table.add_row(line.question, line.system, *map(str, figures))
+        figures = (_figure(line.mean), _interval(line.low, line.high), _figure(line.median), str(line.n))
+        table.add_row(line.question, line.system, *figures)
     return table
 
 
 def _pairs(made: "Report") -> "Table":
-    from rich.table import Table
-
-    table = Table(title="Differences between systems that one listener heard of one item", title_justify="left")
-    for column in ("question", "first - second"):
-        table.add_column(column)
-    for column in ("mean", "interval", "Cliff's delta", "p (Holm)", "pairs"):
+    table = _table("Differences between what one listener gave to two versions of an item", ("question", "first - second"))
+    for column in ("mean", "interval", "Cliff", "p (Holm)", "pairs"):
         table.add_column(column, justify="right")
     for row in made.differences:
         figures = (_figure(row.mean), _interval(row.low, row.high), _figure(row.delta), _p_value(row.p_holm), str(row.n))
         table.add_row(row.question, f"{row.first} - {row.second}", *figures)
+    return table
+
+
+def _table(title: str, names: tuple[str, ...]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold")
     return table
 
 

@@ -24,7 +24,10 @@ export function deck(ids, clips, names, before, onHeard) {
   function paint() {
     play.textContent = player.playing ? "Pause" : "Play";
     time.textContent = `${clock(player.time)} / ${clock(player.track.clip.seconds)}`;
-    choices.forEach((choice, i) => choice.setAttribute("aria-pressed", String(ids[i] === player.track.id)));
+    choices.forEach((choice, i) => {
+      choice.setAttribute("aria-pressed", String(ids[i] === player.track.id));
+      choice.classList.toggle("heard", player.tracks.get(ids[i]).enough());
+    });
     if (canvas.isConnected) draw(canvas, player, peaks);
     if (player.failed) keys.textContent = "This sound cannot be loaded. Reload the page; your answers are kept.";
     const enough = player.enough();

@@ -10,7 +10,7 @@ const byId = (id) => document.getElementById(id);
 function tellSaved(state) {
   const waiting = state.unsent.length;
   const text =
-    state.rater === undefined ? ""
+    waiting === 0 && Object.keys(state.answers).length === 0 ? ""
     : waiting === 0 ? "Your answers are saved."
     : `${waiting} of your answers are kept in this browser; the server does not answer. You can go on.`;
   if (byId("saved").textContent !== text) byId("saved").textContent = text; // else it would be read out again

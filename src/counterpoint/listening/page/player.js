@@ -26,11 +26,16 @@ class Track {
     for (let i = Math.max(0, Math.ceil(from / CELL - 0.5)); i < this.cells.length && (i + 0.5) * CELL <= to; i++) this.cells[i] = 1;
   }
 
+  // How much of what must be heard has been heard, 0 to 1.
   share() {
     const [start, end] = needed(this.clip);
     const first = Math.floor(start / CELL);
     const last = Math.max(first + 1, Math.min(this.cells.length, Math.floor(end / CELL)));
     return this.cells.subarray(first, last).reduce((sum, cell) => sum + cell, 0) / (last - first);
+  }
+
+  enough() {
+    return this.share() > 0.999;
   }
 
   record() {
@@ -127,14 +132,8 @@ export class Player {
     this.onTick();
   }
 
-  // How much of what must be heard has been heard, 0 to 1.
-  share() {
-    const shares = [...this.tracks.values()].map((track) => track.share());
-    return shares.reduce((sum, share) => sum + share, 0) / shares.length;
-  }
-
   enough() {
-    return [...this.tracks.values()].every((track) => track.share() > 0.999);
+    return [...this.tracks.values()].every((track) => track.enough());
   }
 
   records() {

@@ -19,7 +19,7 @@ function row(question, values, labels, chosen, onChoose) {
     el("legend", {}, question.title),
     el("p", {}, question.text),
     el("div", { class: "row" }, ...buttons),
-    el("div", { class: "ends", "aria-hidden": "true" }, el("span", {}, `${question.low}`), el("span", {}, `${question.high}`)),
+    el("div", { class: "ends", "aria-hidden": "true" }, el("span", {}, question.low), el("span", {}, question.high)),
   );
   inputs[0].setAttribute("aria-description", question.low);
   inputs.at(-1).setAttribute("aria-description", question.high);
@@ -32,20 +32,19 @@ export function ratings(study, clip, before, onChange) {
     const numbers = range(question.lowest, question.highest);
     return row(question, numbers, numbers.map(String), values[question.name], (value) => set(question, value));
   });
-  let active = 0;
+  let last = 0;
 
   function set(question, value) {
     values[question.name] = value;
-    active = study.questions.indexOf(question);
+    last = study.questions.indexOf(question);
     onChange();
   }
 
-  // Keys 1 to 9 and 0 for 10 answer the first question that is open, then the one that was answered last.
+  // Keys 1 to 9 and 0 for 10 answer the first question that is open; when none is, they change the last answer.
   function press(key) {
     if (!/^[0-9]$/.test(key)) return false;
-    const focused = rows.findIndex(({ node }) => node.contains(document.activeElement));
     const open = study.questions.findIndex((question) => values[question.name] === undefined);
-    const place = focused >= 0 && values[study.questions[focused].name] === undefined ? focused : open >= 0 ? open : Math.max(focused, active);
+    const place = open >= 0 ? open : last;
     const value = key === "0" ? 10 : Number(key);
     const input = rows[place].inputs.find((candidate) => Number(candidate.value) === value);
     if (input === undefined || rows[place].node.disabled) return false;
@@ -113,7 +112,7 @@ export function sliders(study, clips, names, before, choose, onChange) {
     { class: "question", disabled: true },
     el("legend", {}, question.title),
     el("p", {}, question.text),
-    el("div", { class: "ends", "aria-hidden": "true" }, el("span", {}, question.low), el("span", {}, question.high)),
+    el("div", { class: "ends inset", "aria-hidden": "true" }, el("span", {}, question.low), el("span", {}, question.high)),
     ...inputs.map((entry) => entry.node),
   );
   return {

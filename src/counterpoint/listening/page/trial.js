@@ -73,7 +73,7 @@ export function runTrial(study, store, trial, number) {
     document.addEventListener("keydown", keydown);
     window.addEventListener("pagehide", keep);
     show(
-      el("h1", {}, `Clip ${number}`),
+      el("h1", {}, `${{ rating: "Clip", ab: "Pair", mushra: "Group" }[study.kind]} ${number}`),
       trial.instruction === null ? null : el("p", { class: "instruction" }, trial.instruction),
       trial.caption === null ? null : el("p", { class: "caption" }, "Description: ", el("q", {}, trial.caption)),
       player.node,
