@@ -97,7 +97,7 @@ class Browser:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = 15.0) -> Any:
+    def wait(self, expression: str, seconds: float = 30.0) -> Any:
         """The value of an expression as soon as it is true."""
         until = time.monotonic() + seconds
         while not (value := self.run(expression)):

@@ -56,7 +56,7 @@ def test_all_clips_are_equally_loud(tmp_path: Path, kind: str) -> None:
     shown = {clip for trial in study.trials for clip in (*trial.clips, *([trial.reference] if trial.reference else []))}
     assert len(shown) == 2 * 4 + (2 if kind == "mushra" else 0)
     for clip in shown:
-        samples, rate = soundfile.read(folder / "audio" / f"{clip}.flac")
+        samples, rate = soundfile.read(folder / "audio" / f"{clip}.wav")
         assert pyloudnorm.Meter(rate).integrated_loudness(samples) == pytest.approx(-23.0, abs=0.15)
     assert key.lufs == -23.0
 
@@ -65,7 +65,7 @@ def test_a_seam_stays_as_it_is(tmp_path: Path) -> None:
     """One gain for a whole clip: away from its ends, what is played is the file times a constant."""
     folder, _, key = small_test(tmp_path)
     clip = next(c for c, origin in key.clips.items() if (origin.system, origin.item) == ("system-jasco", "stem-1"))
-    played, _ = audio.read(folder / "audio" / f"{clip}.flac")
+    played, _ = audio.read(folder / "audio" / f"{clip}.wav")
     given, _ = audio.read(tmp_path / "system-jasco" / "stem-1.wav")
     middle = slice(RATE // 100, -RATE // 20)
     gain = 10 ** (key.gains[clip] / 20)
@@ -81,17 +81,17 @@ def test_peaks_turn_all_clips_down_together(tmp_path: Path) -> None:
     key, study = load_key(tmp_path / "test"), load_study(tmp_path / "test")
     assert key.lufs < -25 and any("LUFS" in note and "stem-0" in note for note in key.notes)
     for clip in key.clips:
-        played, rate = audio.read(tmp_path / "test" / "audio" / f"{clip}.flac")
+        played, rate = audio.read(tmp_path / "test" / "audio" / f"{clip}.wav")
         assert audio.loudness(played, rate) == pytest.approx(key.lufs, abs=0.2)
         assert audio.true_peak(played, rate) < -0.9
-    noise, rate = audio.read(tmp_path / "test" / "audio" / f"{study.noise}.flac")
+    noise, rate = audio.read(tmp_path / "test" / "audio" / f"{study.noise}.wav")
     assert audio.loudness(noise, rate) == pytest.approx(key.lufs, abs=0.2)
 
 
 def test_waveforms_are_the_extremes_of_a_thousand_pieces(tmp_path: Path) -> None:
     folder, study, key = small_test(tmp_path)
     clip = sorted(key.clips)[0]
-    samples, _ = soundfile.read(folder / "audio" / f"{clip}.flac")
+    samples, _ = soundfile.read(folder / "audio" / f"{clip}.wav")
     drawn = json.loads((folder / "peaks" / f"{clip}.json").read_text())
     assert len(drawn["low"]) == len(drawn["high"]) == 1000
     for column in (0, 1, 499, 999):
@@ -210,7 +210,7 @@ def test_rates_and_lengths_that_differ_a_little_are_made_alike(tmp_path: Path) -
         audio.write(tmp_path / "two" / f"stem-{item}.flac", audio.resample(song(300, 0.1, 1.2), RATE, 2 * RATE), 2 * RATE)
     build([*runs, tmp_path / "two"], tmp_path / "test")
     key = load_key(tmp_path / "test")
-    heads = {soundfile.info(tmp_path / "test" / "audio" / f"{clip}.flac") for clip in key.clips}
+    heads = {soundfile.info(tmp_path / "test" / "audio" / f"{clip}.wav") for clip in key.clips}
     assert {(head.samplerate, head.frames) for head in heads} == {(2 * RATE, 2 * RATE)}
     assert any("1 items are not in every folder" in note for note in key.notes) and any(
         "sample rates" in note for note in key.notes

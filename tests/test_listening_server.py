@@ -75,7 +75,7 @@ def test_the_page_is_handed_out_and_the_key_is_not(running: Server, made: tuple[
     (folder / "answers.jsonl").write_text("")
     (folder / "page" / "link.js").unlink(missing_ok=True)
     (folder / "page" / "link.js").symlink_to(folder / "private" / "key.json")
-    public = ["/", "/index.html", "/items.json", "/page/main.js", "/page/style.css", f"/audio/{study.noise}.flac"]
+    public = ["/", "/index.html", "/items.json", "/page/main.js", "/page/style.css", f"/audio/{study.noise}.wav"]
     for target in public:
         status, headers, body = ask(port, "GET", target)
         assert status == 200 and int(headers["Content-Length"]) == len(body) > 100
@@ -94,8 +94,8 @@ def test_the_page_is_handed_out_and_the_key_is_not(running: Server, made: tuple[
 
 def test_parts_of_audio(running: Server, made: tuple[Path, Study, Key]) -> None:
     folder, study, _ = made
-    port, target = running.server_address[1], f"/audio/{study.noise}.flac"
-    whole = (folder / "audio" / f"{study.noise}.flac").read_bytes()
+    port, target = running.server_address[1], f"/audio/{study.noise}.wav"
+    whole = (folder / "audio" / f"{study.noise}.wav").read_bytes()
     size = len(whole)
     parts = {
         "bytes=0-": (0, size),

@@ -57,7 +57,7 @@ class _Folder:
 
     def add(self, audio: Float[Tensor, "c n"], rate: int, name: str, span: tuple[float, float] | None = None) -> str:
         """Write audio and waveform."""
-        sound.write(self.path / "audio" / f"{name}.flac", audio, rate)
+        sound.write(self.path / "audio" / f"{name}.wav", audio, rate)
         low, high = stimuli.peaks(audio)
         write_text(self.path / "peaks" / f"{name}.json", json.dumps({"low": low.tolist(), "high": high.tolist()}))
         self.clips[name] = Clip(seconds=round(audio.shape[-1] / rate, 4), span=span)

@@ -13,7 +13,7 @@ from counterpoint.listening.study import ITEMS, PUBLIC, load_study
 
 LARGEST = 65536
 """Bytes of what may be sent."""
-TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".json": "application/json", ".flac": "audio/flac"}
+TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".json": "application/json", ".wav": "audio/wav"}
 POLICY = "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 NAME = re.compile(r"[A-Za-z0-9_-]+\.[a-z0-9]+")
 

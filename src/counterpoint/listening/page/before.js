@@ -18,7 +18,7 @@ export function consent(study) {
 
 export function volume(study) {
   return new Promise((resolve) => {
-    const noise = new Audio(`audio/${study.noise}.flac`);
+    const noise = new Audio(`audio/${study.noise}.wav`);
     noise.loop = true;
     const play = button("Play the noise", toggle, { class: "play" });
     const next = button("It is comfortable, go on", done, { class: "next", disabled: true });
@@ -59,7 +59,7 @@ export async function headphones(study, store) {
 
 function quietest(id, number, count) {
   return new Promise((resolve) => {
-    const audio = new Audio(`audio/${id}.flac`);
+    const audio = new Audio(`audio/${id}.wav`);
     const play = button("Play the three tones", () => audio.play().catch(() => {}), { class: "play" });
     const choices = ["The first", "The second", "The third"].map((name, place) =>
       button(name, () => done(place), { class: "choice", disabled: true }));

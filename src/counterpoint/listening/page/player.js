@@ -12,7 +12,7 @@ class Track {
   constructor(id, clip, before) {
     this.id = id;
     this.clip = clip;
-    this.audio = new Audio(`audio/${id}.flac`);
+    this.audio = new Audio(`audio/${id}.wav`);
     this.audio.preload = "auto";
     this.cells = new Uint8Array(Math.ceil(clip.seconds / CELL));
     before?.cells.split("").forEach((cell, i) => (this.cells[i] = Number(cell)));
@@ -78,15 +78,19 @@ export class Player {
   // Sound moves at the pace of the clock; what moves faster has been skipped.
   note(track) {
     if (track !== this.track || this.moment === null || track.audio.seeking) return;
-    const now = { time: track.audio.currentTime, clock: performance.now() / 1000 };
-    const moved = now.time - this.moment.time;
-    if (moved > 0 && moved <= now.clock - this.moment.clock + 0.2) track.mark(this.moment.time, now.time);
-    this.moment = now;
+    this.reach(track.audio.currentTime);
+  }
+
+  reach(time) {
+    const now = performance.now() / 1000;
+    const moved = time - this.moment.time;
+    if (moved > 0 && moved <= now - this.moment.clock + 0.2) this.track.mark(this.moment.time, time);
+    this.moment = { time, clock: now };
   }
 
   ended(track) {
     if (track !== this.track || this.moment === null) return;
-    if (track.clip.seconds - this.moment.time < 0.4) track.mark(this.moment.time, track.clip.seconds);
+    this.reach(track.clip.seconds);
     this.moment = null;
     this.onTick();
   }
@@ -95,9 +99,9 @@ export class Player {
     const audio = this.track.audio;
     if (audio.ended || audio.currentTime >= this.track.clip.seconds - 0.05) audio.currentTime = 0;
     this.track.plays += 1;
+    this.moment = { time: audio.currentTime, clock: performance.now() / 1000 };
     try {
       await audio.play();
-      this.moment = { time: audio.currentTime, clock: performance.now() / 1000 };
     } catch {
       this.moment = null; // paused again at once, or the browser wants a click first
     }
