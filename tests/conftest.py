@@ -20,6 +20,7 @@ ROOMS = (
     "embedders",
     "evaluation",
     "generation",
+    "listening",
     "metrics",
     "nn",
     "paradigms",
