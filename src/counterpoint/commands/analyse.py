@@ -1,0 +1,113 @@
+"""`counterpoint analyse FILES`: what can be heard in music, printed, drawn, or written as JSON."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from counterpoint.commands.terminal import say
+
+if TYPE_CHECKING:
+    from counterpoint.analysis.heard import Heard
+
+
+def analyse(
+    *files: Path,
+    picture: Annotated[Path | None, Parameter(name=["--picture", "-p"])] = None,
+    json: Annotated[Path | None, Parameter(name=["--json", "-j"])] = None,
+) -> None:
+    """Hear tempo, beats, key, chords, tune and drums in audio files.
+
+    Parameters
+    ----------
+    files
+        wav, flac, ogg or mp3 files.
+    picture
+        A file to draw the sound and what is heard into (.png, .pdf or .svg); with several files, a folder.
+    json
+        A file for all that is heard, by the names of the sounds.
+    """
+    from counterpoint import audio
+    from counterpoint.analysis import picture as drawing
+    from counterpoint.analysis.hearing import hear
+
+    if not files:
+        raise ValueError("There is nothing to analyse; name one or more wav, flac, ogg or mp3 files.")
+    if picture is not None:
+        drawing.require_matplotlib()
+        if len(files) > 1 and picture.suffix:
+            raise ValueError(f"{len(files)} files do not fit into the picture {picture}; name a folder for them.")
+    heard: dict[str, Any] = {}
+    failed: list[str] = []
+    for file in files:
+        try:
+            sound, rate = audio.read(file)
+            found = hear(sound, rate)
+        except ValueError as error:
+            failed.append(str(error))
+            continue
+        say(describe(str(file), found))
+        heard[str(file)] = as_json(found)
+        if picture is not None:
+            target = picture if picture.suffix else picture / f"{file.stem}.png"
+            say(f"  drawn    {drawing.draw(found, sound, rate, target, file.name)}")
+    if json is not None and heard:
+        _write(json, heard)
+    if failed and len(files) > 1:
+        for sentence in failed[:-1]:
+            sys.stderr.write(f"counterpoint: {sentence}\n")
+    if failed:
+        raise ValueError(failed[-1])
+
+
+def describe(name: str, heard: "Heard") -> str:
+    """What was heard as lines of text: a name, then a word and a finding each."""
+    from counterpoint.analysis.melody import notes_of
+    from counterpoint.music import chord_name
+
+    beats = f"{len(heard.beats)} beats, {len(heard.downbeats)} bars begun"
+    notes = notes_of(heard.melody)
+    tune = f"{len(notes)} notes, {_pitch(min(n[2] for n in notes))} to {_pitch(max(n[2] for n in notes))}" if notes else "none"
+    chords = "  ".join(f"{span.start:.2f} {chord_name(span.chord, heard.key)}" for span in heard.chords)
+    rows = {
+        "length": f"{heard.seconds:.2f} s",
+        "tempo": "none" if heard.tempo != heard.tempo else f"{heard.tempo:.1f} bpm, {beats}",
+        "key": heard.key.spelled if heard.key else "none",
+        "chords": chords,
+        "tune": tune,
+        "drums": ", ".join(f"{len(times)} {kind}" for kind, times in heard.drums.items() if kind != "any"),
+    }
+    return "\n".join([name, *(f"  {word:<8} {finding}" for word, finding in rows.items())])
+
+
+def _pitch(number: int) -> str:
+    from counterpoint.music import PITCH_CLASSES
+
+    return f"{PITCH_CLASSES[number % 12]}{number // 12 - 1}"
+
+
+def as_json(heard: "Heard") -> dict[str, Any]:
+    """All that was heard as plain lists; chords as [start, end, Harte label], the tune's notes as [start, end, pitch]."""
+    from counterpoint.analysis.melody import notes_of
+    from counterpoint.music import harte_label
+
+    return {
+        "seconds": heard.seconds,
+        "tempo": None if heard.tempo != heard.tempo else heard.tempo,
+        "beats": list(heard.beats),
+        "downbeats": list(heard.downbeats),
+        "key": heard.key.name if heard.key else None,
+        "chords": [[span.start, span.end, harte_label(span.chord)] for span in heard.chords],
+        "melody": [list(note) for note in notes_of(heard.melody)],
+        "drums": {kind: list(times) for kind, times in heard.drums.items()},
+    }
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    import json
+
+    from counterpoint.files import write_text
+
+    write_text(path, json.dumps(content, indent=1) + "\n")
+    say(f"{path}: what was heard in {len(content)} file{'s' if len(content) > 1 else ''}")
