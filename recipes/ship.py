@@ -2,6 +2,7 @@
 
 python recipes/ship.py runs/spectral-tiny spectral-tiny
 python recipes/ship.py runs/jasco-tiny jasco-tiny --codec spectral-tiny --bits 8
+python recipes/ship.py runs/ear-tiny ear-tiny --bits 8
 
 What ships already is a checkpoint, too, and is packed anew in the same way (its card stays); what 8 bits have lost is lost:
 
@@ -33,8 +34,13 @@ def main() -> None:
 
 
 def ship(run: Path, target: Path, codec: str | None, bits: Bits = 16) -> None:
-    """Write the codec, or the system and the name of its codec, of `run` into `target`; raises ValueError."""
+    """Write the codec, the ear, or the system and the name of its codec, of `run` into `target`; raises ValueError."""
     manifest = checkpoint.read_manifest(run)
+    if manifest.kind in checkpoint.EARS:
+        if codec is not None:
+            raise ValueError(f"{run} is an ear, which has no codec; leave out --codec.")
+        checkpoint.save(target, checkpoint.load_ear(run)[0], manifest, bits=bits)
+        return
     if manifest.kind in checkpoint.CODECS:
         if codec is not None:
             raise ValueError(f"{run} is a codec itself; leave out --codec.")

@@ -176,7 +176,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 RECIPE = """
 name = "small"
-ear = {{ width = 16, depth = 1, heads = 2, dim = 16, curves = 2, words = {{ dim = 16 }},
+ear = {{ width = 16, blocks = 1, dim = 16, curves = 2, words = {{ dim = 16 }},
   front = {{ sample_rate = 8000, size = 512, hop = 160, lowest = 110.0, octaves = 4 }} }}
 data = {{ folders = ["{corpus}"], crop_seconds = 0.8, words = 50 }}
 train = {{ steps = 6, batch_size = 4, valid_every = 3, save_every = 2, valid_batches = 1, log_every = 1 }}

@@ -136,7 +136,7 @@ def transposed(frames: Float[ndarray, "t m"], bands: int) -> Float[ndarray, "t m
 
 def _varied(frames: Float[ndarray, "t m"], draw: np.random.Generator) -> Float[ndarray, "t m"]:
     """Another loudness (up to 6 dB), a slope of up to 12 dB from one end to the other, a bump or dip of up to 9 dB, now and
-    then noise or a muffled top, and chance differences of up to 3 dB (one deviation) everywhere.  Frames are bels."""
+    then noise, a muffled top, or chance differences of up to 4 dB (one deviation) everywhere.  Frames are bels."""
     count = frames.shape[1]
     place = np.linspace(-1, 1, count)
     bump = np.exp(-(((place - draw.uniform(-1, 1)) / 0.25) ** 2))
@@ -145,5 +145,6 @@ def _varied(frames: Float[ndarray, "t m"], draw: np.random.Generator) -> Float[n
     if draw.random() < 0.2:
         changed[:, int(count * draw.uniform(0.7, 1.0)) :] -= draw.uniform(0.5, 3.0)
     changed = np.maximum(changed, draw.uniform(-7.0, -4.5) if draw.random() < 0.5 else -7.0)
-    uneven = draw.standard_normal(changed.shape, dtype=np.float32)
-    return changed + np.float32(draw.uniform(0.0, 0.3)) * uneven
+    if draw.random() < 0.5:
+        return changed
+    return changed + np.float32(draw.uniform(0.0, 0.4)) * draw.standard_normal(changed.shape, dtype=np.float32)

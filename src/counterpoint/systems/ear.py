@@ -2,8 +2,8 @@
 
 The two towers learn from pairs that belong together, against all others of a batch (CLIP, Radford et al. 2021, figure 3; for
 audio CLAP, Wu et al. 2023, section 2.1), with a temperature that is learnt; the names are learnt beside, from the same trunk.
-Music is heard in three ways side by side: a transformer over short stretches (timbre, texture), spectra of onset curves over
-the whole crop (tempo, metre), and how much each band stands out on the mean (key, register).
+Music is heard in three ways side by side: convolutions over seconds (timbre, texture), spectra of onset curves over the whole
+crop (tempo, metre), and how much each band stands out on the mean (key, register).
 """
 
 import math
@@ -18,16 +18,17 @@ from torch import Tensor, nn
 
 from counterpoint.conditioners.words import Words, WordsConfig
 from counterpoint.config import Config
+from counterpoint.nn.conv import ConvNeXtBlock
 from counterpoint.nn.notes import NotesConfig
-from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.systems.base import Trainable
-from counterpoint.types import Batch, Cond, Objective, Spec
+from counterpoint.types import Batch, Objective, Spec
 
 KEYS = 24
 SLOWEST, FASTEST, TEMPI = 60.0, 200.0, 12
 """Tempo classes are equal steps of the logarithm between these, each 11 % faster than the one before."""
 TAGS = ("style", "instruments", "key", "tempo")
-_STRIDE = 8  # frames of bands in a frame of the transformer
+_STRIDE = 8  # frames of bands in a frame of the blocks
+_KERNEL = 7  # frames that a block mixes
 _PULSES = (0.5, 8.0)  # Hz between which onset curves are looked at
 _SPECTRUM = 1024  # frames that an onset curve is padded to
 
@@ -38,8 +39,7 @@ class EarConfig(Config):
     kind: Literal["ear"] = "ear"
     front: NotesConfig = NotesConfig()
     width: int = Field(default=192, ge=4)
-    depth: int = Field(default=3, ge=1)
-    heads: int = Field(default=4, ge=1)
+    blocks: int = Field(default=4, ge=1)
     dim: int = Field(default=256, ge=1)
     """Channels of the space in which music and words meet."""
     curves: int = Field(default=8, ge=1)
@@ -55,7 +55,7 @@ class EarConfig(Config):
     def tiny() -> "EarConfig":
         """Small enough for tests."""
         front = NotesConfig(sample_rate=8000, size=512, hop=160, lowest=110.0, octaves=4)
-        return EarConfig(front=front, width=16, depth=1, heads=2, dim=16, curves=2, words=WordsConfig(dim=16, longest=16))
+        return EarConfig(front=front, width=16, blocks=1, dim=16, curves=2, words=WordsConfig(dim=16, longest=16))
 
     def build(self) -> "Ear":
         return Ear(self)
@@ -179,15 +179,16 @@ class Listener(nn.Module):
         self.config = config
         self.first = nn.Conv1d(bands, width, kernel_size=7, stride=_STRIDE // 2, padding=3)
         self.second = nn.Conv1d(width, width, kernel_size=5, stride=2, padding=2)
-        settings = TransformerConfig(
-            width=width, depth=config.depth, heads=config.heads, feedforward=3.0, context=False, time="none", local=5
-        )
-        self.backbone = settings.build()
+        self.blocks = nn.ModuleList(ConvNeXtBlock(width, _KERNEL, expansion=2) for _ in range(config.blocks))
+        self.norm = nn.LayerNorm(width)
         self.onsets = nn.Linear(bands, config.curves)
         self.pulses = _reshaper(
             config.curves * (_pulse_bins(config.front.rate).stop - _pulse_bins(config.front.rate).start), width
         )
         self.tones = _reshaper(bands, 2 * width)
+        reach = 3 * config.front.per_semitone
+        near = (torch.arange(bands) - torch.arange(bands)[:, None]).abs() <= reach
+        self.register_buffer("near", near / near.sum(0, keepdim=True), persistent=False)  # m m
         self.out = 2 * width
         self.join = nn.Sequential(nn.Linear(5 * width, self.out), nn.GELU(), nn.Dropout(config.dropout))
 
@@ -195,13 +196,15 @@ class Listener(nn.Module):
         return self.join(torch.cat((self._texture(x, mask), self._pulse(x, mask), self._tone(x, mask)), dim=-1))
 
     def _texture(self, x: Float[Tensor, "b t m"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b h2"]:
-        """What the transformer hears: its frames' mean, and the largest value of each channel."""
-        halfway = mask[:, :: _STRIDE // 2]
+        """What the blocks hear: their frames' mean, and the largest value of each channel."""
+        halfway, real = mask[:, :: _STRIDE // 2], mask[:, ::_STRIDE, None]
         y = F.gelu(self.first(x.transpose(1, 2))) * halfway[:, None]
-        real = mask[:, ::_STRIDE]
-        y = self.backbone(F.gelu(self.second(y)).transpose(1, 2), Cond(), mask=real)  # b t h
-        mean = (y * real[..., None]).sum(1) / real.sum(1, keepdim=True).clamp_min(1)
-        return torch.cat((mean, y.masked_fill(~real[..., None], -1e4).amax(1)), dim=-1)
+        y = F.gelu(self.second(y)).transpose(1, 2) * real  # b t h
+        for block in self.blocks:
+            y = block(y) * real
+        y = self.norm(y)
+        mean = (y * real).sum(1) / real.sum(1).clamp_min(1)
+        return torch.cat((mean, y.masked_fill(~real, -1e4).amax(1)), dim=-1)
 
     def _pulse(self, x: Float[Tensor, "b t m"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b h"]:
         """How strongly curves of onsets, sums of bands, recur at each rate: their spectra, whatever the phase."""
@@ -214,9 +217,7 @@ class Listener(nn.Module):
 
     def _tone(self, x: Float[Tensor, "b t m"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b h2"]:
         """How much each band stands out from its neighbours, on the mean."""
-        reach = 3 * self.config.front.per_semitone
-        around = F.avg_pool1d(x, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)
-        out = F.relu(x - around) * mask[..., None]
+        out = F.relu(x - x @ self.get_buffer("near")) * mask[..., None]
         return self.tones(out.sum(1) / mask.sum(1, keepdim=True).clamp_min(1))
 
 
@@ -231,22 +232,20 @@ def _reshaper(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Reader(nn.Module):
-    """Texts -> one vector each: words, a block of the house's transformer over them, their mean."""
+    """Texts -> one vector each: words among their neighbours, their mean and the largest value of each channel."""
 
     def __init__(self, config: EarConfig) -> None:
         super().__init__()
         self.words = Words(config.words, config.width)
-        settings = TransformerConfig(
-            width=config.width, depth=1, heads=config.heads, feedforward=3.0, context=False, time="none"
-        )
-        self.backbone = settings.build()
+        self.join = nn.Linear(2 * config.width, config.width)
         self.out = nn.Linear(config.width, config.dim)
 
     def forward(self, texts: list[str | None]) -> Float[Tensor, "b v"]:
         told = self.words(texts, _NO_SPEC, 1)
         assert told.context is not None and told.mask is not None
-        y = self.backbone(told.context, Cond(), mask=told.mask)
-        return self.out((y * told.mask[..., None]).sum(1) / told.mask.sum(1, keepdim=True))
+        y, real = F.gelu(told.context), told.mask[..., None]
+        mean = (y * real).sum(1) / real.sum(1)
+        return self.out(F.gelu(self.join(torch.cat((mean, y.masked_fill(~real, -1e4).amax(1)), dim=-1))))
 
 
 _NO_SPEC = Spec(rate=1.0, dim=1)  # words are the same for all frames

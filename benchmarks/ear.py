@@ -1,0 +1,203 @@
+"""Can the ear that ships judge?  Held-out clips of both renderers, and music that the shipped generators made of captions.
+
+python benchmarks/ear.py --corpora runs/ear-corpus runs/ear-soundfont --made runs/ear-made -o benchmarks/results/ear-tiny.md
+
+Every figure is over test clips (the seeds 9001 and 9002, which no generator is trained on), with the 95 % bootstrap interval
+over clips and, beside it, what chance scores: the same figure against another clip's caption or tags.
+"""
+
+import argparse
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from counterpoint import audio as sound
+from counterpoint import generation
+from counterpoint.data.folder import read_folder
+from counterpoint.data.tagged import tags
+from counterpoint.evaluation.ear import EarEmbedder, EarTagger
+from counterpoint.files import write_text
+from counterpoint.metrics import intervals
+from counterpoint.metrics.base import Score
+from counterpoint.systems.ear import tempo_class
+
+GENERATORS = ("jasco-tiny", "musicgen-tiny")
+FULL = 2
+"""Which of a corpus clip's captions says most in one sentence: style, mood, key, tempo, instruments."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sound, what is said of it, and what is true of it."""
+
+    audio: torch.Tensor
+    captions: tuple[str, ...]
+    tags: dict[str, Any]
+
+
+def held_out(folder: Path, rate: int) -> list[Clip]:
+    """The test clips of a corpus, mono at `rate`."""
+    rows = [row for row in read_folder(folder) if row.split == "test"]
+    return [Clip(heard(row.path, rate), row.captions, tags(row)) for row in rows]
+
+
+def heard(path: Path, rate: int) -> torch.Tensor:
+    """A file's audio, mono at `rate`."""
+    samples, own_rate = sound.read(path)
+    return sound.resample(sound.mix(samples, 1), own_rate, rate)[0]
+
+
+# Words ----------------------------------------------------------------------------------------------------------------
+
+
+def matching(cosines: Array) -> list[Score]:
+    """Right pairs lie on the diagonal; texts are the columns, and a text searches the sounds."""
+    count = len(cosines)
+    own = cosines.diagonal()
+    others = (cosines.sum(0) - own) / (count - 1)
+    rank = (cosines >= own[None]).sum(0)  # 1 where the right sound comes first
+    return [
+        intervals.mean("cosine", list(own), better="higher", floor=float(others.mean())),
+        intervals.mean("right above shuffled", list((own > np.roll(cosines, 1, 0).diagonal()).astype(float)), floor=0.5),
+        intervals.mean("R@1", list((rank <= 1).astype(float)), better="higher", floor=1 / count),
+        intervals.mean("R@10", list((rank <= 10).astype(float)), better="higher", floor=min(1.0, 10 / count)),
+        Score("median rank", float(np.median(rank)), n=count, better="lower", floor=(count + 1) / 2),
+    ]
+
+
+# Tags -----------------------------------------------------------------------------------------------------------------
+
+
+def key_score(named: int, right: int) -> float:
+    """MIREX's weights: the key itself 1, a fifth from it 0.5, its relative 0.3, its parallel 0.2."""
+    if named == right:
+        return 1.0
+    interval, same_mode = (named % 12 - right % 12) % 12, named // 12 == right // 12
+    if same_mode:
+        return 0.5 if interval in (5, 7) else 0.0
+    relative = 9 if right < 12 else 3
+    return {relative: 0.3, 0: 0.2}.get(interval, 0.0)
+
+
+def average_precision(chances: Array, right: Array) -> float:
+    """Mean precision at each instrument that plays, instruments ranked by their chance."""
+    order = np.argsort(-chances, kind="stable")
+    hits = right[order]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float((precision * hits).sum() / max(1.0, hits.sum()))
+
+
+def f1(chances: Array, right: Array) -> float:
+    """Of the instruments that are named (a chance of one half or more) and those that play."""
+    named = chances >= 0.5
+    return float(2 * (named * right).sum() / max(1.0, named.sum() + right.sum()))
+
+
+def naming(clips: Sequence[Clip], ear: str) -> list[Score]:
+    """How often the tags are right, and how often they would be another clip's."""
+    taggers = {tag: EarTagger(ear, tag) for tag in ("style", "key", "tempo")}
+    said = {tag: [tagger.probabilities(clip.audio).mean(0) for clip in clips] for tag, tagger in taggers.items()}
+    chosen = {tag: [int(row.argmax()) for row in rows] for tag, rows in said.items()}
+    played = [taggers["style"].instruments(clip.audio).mean(0) for clip in clips]
+    styles, instruments = taggers["style"].labels, taggers["style"].ear.config.instruments
+    truth = {
+        "style": [styles.index(clip.tags["style"]) for clip in clips],
+        "key": [clip.tags["key"] for clip in clips],
+        "tempo": [tempo_class(clip.tags["tempo"]) for clip in clips],
+    }
+    right = [np.array([float(name in clip.tags["instruments"]) for name in instruments]) for clip in clips]
+
+    def against(name: str, said: Sequence[Any], true: Sequence[Any], judge: Callable[[Any, Any], float]) -> Score:
+        own = [judge(one, other) for one, other in zip(said, true, strict=True)]
+        shuffled = [judge(one, other) for one, other in zip(said, [*true[1:], *true[:1]], strict=True)]
+        return intervals.mean(name, own, better="higher", floor=float(np.mean(shuffled)))
+
+    def same(one: int, other: int) -> float:
+        return float(one == other)
+
+    return [
+        against("style accuracy", chosen["style"], truth["style"], same),
+        against("key accuracy", chosen["key"], truth["key"], same),
+        against("key, weighted", chosen["key"], truth["key"], key_score),
+        against("tempo class accuracy", chosen["tempo"], truth["tempo"], same),
+        against("tempo class, one off allowed", chosen["tempo"], truth["tempo"], lambda a, b: float(abs(a - b) <= 1)),
+        against("instruments, average precision", played, right, average_precision),
+        against("instruments, F1", played, right, f1),
+    ]
+
+
+# Made music -----------------------------------------------------------------------------------------------------------
+
+
+def make(folder: Path, prompts: Sequence[str]) -> None:
+    """What each generator makes of each prompt, 10 s, seed i; files that are there stay."""
+    for name in GENERATORS:
+        paths = [folder / name / f"{i:03d}.wav" for i in range(len(prompts))]
+        if not all(path.is_file() for path in paths):
+            model = generation.load(name)
+            for i, (path, prompt) in enumerate(zip(paths, prompts, strict=True)):
+                if not path.is_file():
+                    model.generate(prompt, seconds=10.0, seed=i).save(path)
+                    print(path, flush=True)
+
+
+def main() -> None:
+    """Print the table; write it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ear", default="ear-tiny", help="shipped name or folder")
+    parser.add_argument("--corpora", type=Path, nargs="+", required=True, help="corpora whose test clips the ear has not heard")
+    parser.add_argument("--made", type=Path, required=True, help="where generated clips are kept")
+    parser.add_argument("--prompts", type=int, default=32, help="captions that are given to the generators")
+    parser.add_argument("--only-make", action="store_true", help="generate, and judge another time")
+    parser.add_argument("-o", "--out", type=Path, help="the table as markdown")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+
+    first = [row for folder in args.corpora for row in read_folder(folder) if row.split == "test"]
+    prompts = [row.captions[FULL] for row in first[: args.prompts]]
+    make(args.made, prompts)
+    if args.only_make:
+        return
+    ear = EarEmbedder(args.ear)
+    corpora = {folder.name: held_out(folder, ear.sample_rate) for folder in args.corpora}
+    lines = rows("all", [clip for clips in corpora.values() for clip in clips], ear, args.ear)
+    for name, clips in corpora.items():
+        lines += rows(name, clips, ear, args.ear)
+    texts = ear.embed_texts(prompts)
+    for name in GENERATORS:
+        made = [ear.embed_clip(heard(args.made / name / f"{i:03d}.wav", ear.sample_rate)) for i in range(len(prompts))]
+        lines += [line(f"made by {name}", score) for score in matching(np.stack(made) @ texts.T)]
+    head = ["| clips | figure | value | 95 % interval | n | chance |", "|---|---|---|---|---|---|"]
+    table = "\n".join([*head, *lines])
+    print(table)
+    if args.out:
+        told = f"`python benchmarks/ear.py` on {ear.identity}, {datetime.date.today()}; definitions in the script."
+        write_text(args.out, f"# {ear.name}\n\n{told}\n\n{table}\n")
+
+
+def rows(name: str, clips: Sequence[Clip], ear: EarEmbedder, source: str) -> list[str]:
+    """All figures of some clips, as lines of the table."""
+    sounds = np.stack([ear.embed_clip(clip.audio) for clip in clips])
+    whole = ear.embed_texts([clip.captions[FULL] for clip in clips])
+    mixed = ear.embed_texts([clip.captions[i % len(clip.captions)] for i, clip in enumerate(clips)])
+    lines = [line(f"{name}, full captions", score) for score in matching(sounds @ whole.T)]
+    lines += [line(f"{name}, any captions", score) for score in matching(sounds @ mixed.T)]
+    return lines + [line(name, score) for score in naming(clips, source)]
+
+
+def line(clips: str, score: Score) -> str:
+    """One figure as a line of the table."""
+    interval = "" if np.isnan(score.low) else f"{score.low:.2f} to {score.high:.2f}"
+    return f"| {clips} | {score.name} | {score.value:.3f} | {interval} | {score.n} | {score.floor:.3f} |"
+
+
+if __name__ == "__main__":
+    main()
