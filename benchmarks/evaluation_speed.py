@@ -12,10 +12,10 @@ import os
 import platform
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from counterpoint.evaluation import evaluation
-from counterpoint.evaluation.ears import features_of
 from counterpoint.evaluation.extraction import Work, extract
 from counterpoint.evaluation.features import Conditions
 from counterpoint.evaluation.sets import ClipSet, gather
@@ -25,6 +25,7 @@ METRICS = ("frechet", "frechet-inf", "kernel", "chords", "key", "tempo", "beats"
 
 
 def main() -> None:
+    """Measure, print, and write where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=1000)
@@ -33,8 +34,8 @@ def main() -> None:
     asked = parser.parse_args()
     found = gather(asked.corpus, most=2 * asked.clips)
     made = ClipSet(found.source, found.members[: asked.clips])
-    # the partners of the second half, under the names of the first: what is compared does not matter here
-    real = ClipSet(found.source, tuple(_named(theirs, ours.id) for theirs, ours in zip(found.members[asked.clips :], made.members)))
+    others = found.members[asked.clips :]  # under the names of the first: what is compared does not matter here
+    real = ClipSet(found.source, tuple(replace(theirs, id=ours.id) for ours, theirs in zip(made.members, others, strict=True)))
     with tempfile.TemporaryDirectory() as cache:
         settings = evaluation.settings(METRICS, ("logmel",), workers=asked.workers, cache=Path(cache))
         work = Work(features_of(METRICS, ("logmel",)), Conditions(), Path(cache))
@@ -62,12 +63,6 @@ def main() -> None:
     print("\n".join(lines))
     if asked.markdown:
         write_text(asked.markdown, "\n".join(lines) + "\n")
-
-
-def _named(member, name: str):
-    from dataclasses import replace
-
-    return replace(member, id=name)
 
 
 if __name__ == "__main__":

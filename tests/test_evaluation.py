@@ -234,7 +234,7 @@ def test_a_model_is_asked_for_the_references_captions(
         (("jasco-tiny",), "say what to ask it for"),
         (("spectral-tiny", "--against", "{made}"), "does not make music"),
         (("{made}", "--against", "{made}", "--loudness", "3"), "3 LUFS"),
-        (("{made}", "--against", "{made}", "--spans", "{made}"), "holds no spans"),
+        (("{made}", "--against", "{made}", "--spans", "{made}"), "tells no spans"),
     ],
 )
 def test_a_mistake_is_one_sentence(

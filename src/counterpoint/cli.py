@@ -21,6 +21,7 @@ import counterpoint
 from counterpoint import destination
 from counterpoint.commands.analyse import analyse
 from counterpoint.commands.evaluate import evaluate
+from counterpoint.commands.listen import listen_app
 from counterpoint.commands.sampling import Sampler
 from counterpoint.commands.terminal import progress, say
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
@@ -329,6 +330,7 @@ def info(model: str = "jasco-tiny", /) -> None:
 
 app.command(evaluate)
 app.command(analyse)
+app.command(listen_app)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

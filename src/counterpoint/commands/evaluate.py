@@ -39,7 +39,7 @@ class Comparing(TypedDict, total=False):
         Literal["exact", "heard"],
         Parameter(help="What music is compared with: the reference's exact scores, where it has them, or what is heard in it."),
     ]
-    spans: Annotated[Path, Parameter(help='JSON of in-painted spans: {"clip": [[2.0, 7.0]]}.')]
+    spans: Annotated[Path, Parameter(help='JSON of filled-in spans: {"item": {"mask_start": 2.0, "mask_end": 7.0}}.')]
     split: Annotated[str, Parameter(help="Only this split of the reference: train, valid or test.")]
     clips: Annotated[int, Parameter(help="Only the first so many prompts, or clips of each set.")]
 
@@ -106,8 +106,8 @@ def _report(
     settings: "Settings",
     out: Path,
 ) -> "Report":
+    from counterpoint.data.spans import read_spans
     from counterpoint.evaluation import evaluation
-    from counterpoint.evaluation.evidence import read_spans
     from counterpoint.evaluation.sets import gather
 
     most = comparing.get("clips")

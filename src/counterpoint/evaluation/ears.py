@@ -1,4 +1,4 @@
-"""Ears and other features by the names that users type: "logmel", "ear-tiny", "codec=encodec-tiny", "vggish=FILE", "mert=FOLDER@7".
+"""Ears and other features by the names that users type: "logmel", "ear-tiny", "codec=MODEL", "vggish=FILE", "mert=FOLDER@7".
 
 This is the one place that knows where ears come from; metrics are handed arrays.
 """
@@ -19,7 +19,7 @@ from counterpoint.evaluation.features import Arrays, Feature
 from counterpoint.evaluation.hearing import Chroma, Hearing
 from counterpoint.hub import checkpoint
 
-USUAL = ("logmel",)
+USUAL = ("logmel", "ear-tiny")
 """Ears that need no download."""
 
 

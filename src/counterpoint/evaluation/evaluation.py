@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from counterpoint.data.row import tally
+from counterpoint.data.spans import Span
 from counterpoint.embedders.base import Ear
 from counterpoint.evaluation.ears import USUAL, open_ears
-from counterpoint.evaluation.evidence import Evidence, Span
+from counterpoint.evaluation.evidence import Evidence
 from counterpoint.evaluation.extraction import Work, extract
 from counterpoint.evaluation.families import FAMILIES
 from counterpoint.evaluation.features import Cache, Conditions, default_cache
@@ -56,7 +57,7 @@ def evaluate(
     made: ClipSet,
     real: ClipSet | None = None,
     settings: Settings = Settings(),
-    spans: Mapping[str, tuple[Span, ...]] | None = None,
+    spans: Mapping[str, Span] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Every figure of the made clips.  Raises ValueError for what is asked and cannot be had; clips of no use are left out."""

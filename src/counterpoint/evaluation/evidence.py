@@ -3,17 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from numpy import ndarray
 
 from counterpoint.analysis.heard import Heard
+from counterpoint.data.spans import Span
 from counterpoint.embedders.base import Ear, Embedder, Rater, Tagger, TextEmbedder
 from counterpoint.evaluation.features import Arrays, Cache
 from counterpoint.evaluation.hearing import from_arrays, heard_identity, of_score
 from counterpoint.evaluation.sets import ClipSet, Member, pairs
-
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Evidence:
     """The made set, the reference (or None), open ears by name, and the cache that holds what they heard.
 
     `labels` says what a made clip is compared with where music itself is compared: "exact" scores, or what is "heard" in the
-    reference.  `spans` are the in-painted seconds of clips by id.
+    reference.  `spans` are the filled-in seconds of clips by id.
     """
 
     made: ClipSet
@@ -29,7 +27,7 @@ class Evidence:
     ears: Mapping[str, Ear]
     cache: Cache
     labels: str = "exact"
-    spans: Mapping[str, tuple[Span, ...]] | None = None
+    spans: Mapping[str, Span] | None = None
     seed: int = 0
 
     @cached_property
@@ -79,17 +77,3 @@ class Evidence:
         """What a clip that is paired with `real` should sound like: its exact score, or what is heard in it."""
         score = real.score if self.labels == "exact" else None
         return self.heard(real) if score is None else of_score(score)
-
-
-def read_spans(path: Path) -> dict[str, tuple[Span, ...]]:
-    """In-painted spans by clip, from JSON such as {"clip": [[2.0, 7.0]]}, in seconds.  Raises ValueError."""
-    from counterpoint.evaluation.report import read
-
-    try:
-        found = {str(name): tuple((float(start), float(end)) for start, end in spans) for name, spans in read(path).items()}
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f'{path} holds no spans; write {{"clip": [[2.0, 7.0]]}}, seconds by clip.') from error
-    for name, spans in found.items():
-        if any(not 0 <= start < end for start, end in spans):
-            raise ValueError(f"{path}: a span of {name!r} does not end after it begins; write [[from, to]] in seconds.")
-    return found

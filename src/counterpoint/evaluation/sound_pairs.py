@@ -16,7 +16,7 @@ from counterpoint.metrics import reconstruction as given_back
 from counterpoint.metrics import visqol as opinions
 from counterpoint.metrics.base import Better, Score
 from counterpoint.metrics.floors import derangement
-from counterpoint.metrics.seam import LIMITS, kept_exactly, seams
+from counterpoint.metrics.seam import NEAR, audible, kept_exactly, seams
 
 Sounds = tuple[Float[Tensor, "c n"], Float[Tensor, "c n"], int]
 Kind = tuple[str, Better]
@@ -27,14 +27,11 @@ RECONSTRUCTION: Mapping[str, Kind] = {
     "log_mel_distance_3_windows": ("log10", "lower"),
     "multi_resolution_stft": ("", "lower"),
 }
+HEARD = {"flux": "sd", "loudness": "LU", "loudness_ratio": "", "level_ratio": "", "timbre": "", "chroma": "", "click": ""}
+"""Figures of a seam, with their units; a ratio of 1 is as large as the music's own at other places."""
 SEAMS: Mapping[str, Kind] = {
-    "seam_flux": ("sd", "lower"),
-    "seam_loudness": ("LU", "lower"),
-    "seam_loudness_ratio": ("", "lower"),
-    "seam_timbre_ratio": ("", "lower"),
-    "seam_chroma_ratio": ("", "lower"),
-    "seam_click": ("", "lower"),
-    "audible_seams": ("share", "lower"),
+    **{f"seam_{name}": (unit, "lower") for name, unit in HEARD.items()},
+    "audible_seams": ("of clips", "lower"),
     "kept_exactly": ("dB", "higher"),
 }
 
@@ -72,20 +69,17 @@ def vocoded(evidence: Evidence) -> list[Score]:
 
 
 def seam(evidence: Evidence) -> list[Score]:
-    """What is heard where filled spans meet what was kept; a clip's figure is that of its worst seam."""
+    """What is heard where a filled span meets what was kept; a clip's figure is that of its worse seam."""
 
     def figures(made: Member, real: Member) -> dict[str, float]:
-        spans = (evidence.spans or {}).get(made.id, ())
-        if not spans:
+        span = (evidence.spans or {}).get(made.id) or (evidence.spans or {}).get(made.path.stem)
+        if span is None:
             return dict.fromkeys(SEAMS, float("nan"))
         ours, theirs, rate = _both(evidence, made, real)
-        last = ours.shape[-1] / rate
-        places = [place for span in spans for place in span if 0.05 < place < last - 0.05]
+        places = [place for place in span if NEAR < place < ours.shape[-1] / rate - NEAR]
         found = seams(ours, rate, places, _chroma, theirs, evidence.seed)
-        names = ("flux", "loudness", *(name for name in LIMITS if name != "flux"))
-        worst = [_told([vars(entry)[name] for entry in found], np.max) for name in names]
-        audible = sum(bool(entry.audible) for entry in found) / len(found) if found else float("nan")
-        return dict(zip(SEAMS, [*worst, audible, kept_exactly(ours, theirs, rate, spans)], strict=True))
+        worst = {f"seam_{name}": _told([vars(entry)[name] for entry in found], np.max) for name in HEARD}
+        return {**worst, "audible_seams": float(bool(audible(found))), "kept_exactly": kept_exactly(ours, theirs, rate, [span])}
 
     return _collected(evidence, figures, SEAMS, chance=False)
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import soundfile
 from jaxtyping import Float
@@ -14,13 +13,12 @@ from torch import Tensor
 
 from counterpoint import audio as sound
 from counterpoint.data.sidecar import captions_beside
+from counterpoint.data.spans import Span, read_spans, span_beside
 from counterpoint.listening.study import ANCHOR, REFERENCE
 
 SHORTEST, APART = 1.0, 0.5
 """Seconds: of a clip, and by how much the versions of one item may differ (they are cut to the shortest)."""
 FULL = (ANCHOR, REFERENCE)
-
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def _captions(files: Mapping[tuple[str, str], Path], folders: Mapping[str, Path]
 def _spans(
     path: Path | None, files: Mapping[tuple[str, str], Path], items: Sequence[str], seconds: Mapping[str, float]
 ) -> dict[str, Span]:
-    told = _spans_beside(files) if path is None else _spans_of(path)
+    told = _spans_beside(files) if path is None else read_spans(path)
     spans = {item: told[item] for item in items if item in told}
     if spans and len(spans) < len(items):
         missing = next(item for item in items if item not in spans)
@@ -160,37 +158,9 @@ def _spans_beside(files: Mapping[tuple[str, str], Path]) -> dict[str, Span]:
     """From the .json beside any version of an item; all that tell must agree."""
     spans: dict[str, Span] = {}
     for (_, item), path in files.items():
-        beside = path.with_suffix(".json")
-        span = _span(_json(beside)) if beside.is_file() else None
+        span = span_beside(path)
         if span is not None and spans.setdefault(item, span) != span:
-            raise ValueError(f"{beside} tells another span of {item} than another folder does; mend one of them.")
+            raise ValueError(
+                f"{path.with_suffix('.json')} tells another span of {item} than another folder does; mend one of them."
+            )
     return spans
-
-
-def _spans_of(path: Path) -> dict[str, Span]:
-    """A table of {"mask_start", "mask_end"} by item."""
-    content = _json(path) if path.is_file() else None
-    spans = {str(item): _span(entry) for item, entry in content.items()} if isinstance(content, dict) else {}
-    told = {item: span for item, span in spans.items() if span is not None}
-    if not told:
-        example = '{"item": {"mask_start": 2.0, "mask_end": 7.0}}'
-        raise ValueError(f"{path} tells no spans; it should be a JSON file such as {example}, in seconds.")
-    return told
-
-
-def _span(content: Any) -> Span | None:
-    if not isinstance(content, dict) or "mask_start" not in content or "mask_end" not in content:
-        return None
-    start, end = content["mask_start"], content["mask_end"]
-    if not all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) for value in (start, end)
-    ):
-        raise ValueError(f"mask_start and mask_end are {start!r} and {end!r}; give numbers of seconds.")
-    return float(start), float(end)
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); mend it.") from error

@@ -11,9 +11,9 @@ Better = Literal["lower", "higher", "neither"]
 class Score:
     """One figure of an evaluation.
 
-    `low` and `high` bound its 95 % interval and `floor` is what chance scores (shuffled pairs, unconditioned music); NaN
-    where there is none.  `n` counts the items that the figure stands on, `notes` say what a reader must know.  `ceiling` is what
-    the reference itself scores, where a perfect score is not to be had.
+    `low` and `high` bound its 95 % interval, `floor` is what chance scores (shuffled pairs, unconditioned music) and `ceiling`
+    what the reference itself scores, where a perfect score is not to be had; each is NaN where there is none.  `n` counts the
+    items that the figure stands on, `notes` say what a reader must know.
     """
 
     name: str
