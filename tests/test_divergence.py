@@ -17,16 +17,13 @@ def tags(seed: int, clips: int, windows: int = 2, labels: int = 6, like: list[np
 
 
 def test_both_directions_are_scipys() -> None:
-    stats = pytest.importorskip("scipy.stats")
+    entropy = pytest.importorskip("scipy.special").rel_entr
     real, made = tags(0, 40), tags(1, 40)
     ref_gen, gen_ref = divergence.kl(made, real)
     assert (ref_gen.name, gen_ref.name) == ("kl_ref_gen", "kl_gen_ref")
-    assert ref_gen.value == pytest.approx(
-        np.mean([stats.entropy(r, g, axis=1).mean() for r, g in zip(real, made, strict=True)]), abs=1e-4
-    )
-    assert gen_ref.value == pytest.approx(
-        np.mean([stats.entropy(g, r, axis=1).mean() for r, g in zip(real, made, strict=True)]), abs=1e-4
-    )
+    pairs = list(zip(real, made, strict=True))
+    assert ref_gen.value == pytest.approx(np.mean([entropy(r, g + 1e-6).sum(1).mean() for r, g in pairs]), rel=1e-12)
+    assert gen_ref.value == pytest.approx(np.mean([entropy(g, r + 1e-6).sum(1).mean() for r, g in pairs]), rel=1e-12)
     assert abs(ref_gen.value - gen_ref.value) > 1e-2  # else the test could not tell them apart
 
 
@@ -70,7 +67,7 @@ def test_intervals_hold_the_mean_of_other_clips() -> None:
         real = tags(i, 40)
         return divergence.kl(tags(1000 + i, 40, like=real), real, draws=200)[0]
 
-    scores = [score(i) for i in range(60)]
+    scores = [score(i) for i in range(40)]
     mean = np.mean([each.value for each in scores])
     assert np.mean([each.low <= mean <= each.high for each in scores]) >= 0.85
     assert np.mean([each.high - each.low for each in scores]) < 6 * np.std([each.value for each in scores])

@@ -69,7 +69,7 @@ def test_closed_forms() -> None:
 @pytest.mark.parametrize("kept", [gaussians.KEPT, 0], ids=["squares", "frames"])
 def test_resamples_of_clips_are_what_copies_of_them_would_be(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gaussians, "KEPT", kept)
-    clips = [sample(i, 1 + i % 3, 5, shift=1e4) for i in range(7)]
+    clips = [sample(i, 1 + 3 * (i % 4), 5, shift=1e4) for i in range(7)]
     counts = np.array([[1, 1, 1, 1, 1, 1, 1], [0, 3, 1, 0, 2, 0, 1]], dtype=np.float64)
     stack = next(gaussians.Sums(clips).gaussians(counts))
     for mean, covariance, row in zip(stack.mean, stack.covariance, counts.astype(int), strict=True):

@@ -60,6 +60,17 @@ def test_the_bandwidth_is_the_lower_median_of_the_reference_alone() -> None:
     assert kernel.bandwidth(many, seed=4) == kernel.bandwidth(many, seed=4) != kernel.bandwidth(many, seed=5)
 
 
+def test_the_distance_of_gaussians_is_the_closed_form() -> None:
+    """x - y of N(0, I) and N(shift, I) is N(-shift, 2 I), whose mean kernel is known; within a set it is N(0, 2 I)."""
+    dim, width, shift = 8, 3.0, 0.25
+    gen = np.random.default_rng(0)
+    made, real = (list(gen.normal(size=(2000, 1, dim)) + move) for move in (shift, 0.0))
+    alike = (width**2 / (width**2 + 2)) ** (dim / 2)
+    truth = 200 * alike * (1 - math.exp(-dim * shift**2 / (2 * (width**2 + 2))))
+    score = kernel.kad(made, real, width=width, draws=50)[0]
+    assert score.value == pytest.approx(truth, rel=0.1) and score.low < truth < score.high
+
+
 def test_equal_music_scatters_around_nothing_where_pairs_within_clips_would_not() -> None:
     width = kernel.bandwidth(music(99, 300))
     both = [(music(i, 20, 6), music(500 + i, 30, 6)) for i in range(60)]

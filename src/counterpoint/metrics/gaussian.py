@@ -20,6 +20,8 @@ from counterpoint.metrics.embeddings import Clips, lengths
 
 KEPT = 2**27
 """Numbers (1 GiB of float64) up to which the outer products of all clips are kept; beyond, each resample sums frames."""
+LONG = 4
+"""Frames a clip from which on summing outer products is less work than summing frames."""
 STACKED = 2**22
 """Numbers (32 MiB) in a stack of covariances."""
 
@@ -90,8 +92,8 @@ class Sums:
         parts = np.split(centred, np.cumsum(self.lengths[:-1]).astype(int))
         self._sums = np.stack([part.sum(0) for part in parts])
         self._centred = centred
-        small = len(parts) * self.dim**2 <= KEPT
-        self._squares = np.stack([(part.T @ part).ravel() for part in parts]) if small else None
+        shorter = len(self.frames) >= LONG * len(parts) and len(parts) * self.dim**2 <= KEPT
+        self._squares = np.stack([(part.T @ part).ravel() for part in parts]) if shorter else None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -115,8 +117,8 @@ class Sums:
         """The weighted sum of all frames' outer products for each row of counts."""
         if self._squares is not None:
             return (counts @ self._squares).reshape(-1, self.dim, self.dim)
-        weights = np.repeat(counts, self.lengths.astype(int), axis=1)
-        return np.stack([(self._centred * row[:, None]).T @ self._centred for row in weights])
+        weights = (np.repeat(row, self.lengths.astype(int))[:, None] for row in counts)
+        return np.stack([(self._centred * weight).T @ self._centred for weight in weights])
 
 
 def distances_of_resamples(

@@ -131,13 +131,14 @@ def discrepancies(
 
     Two copies of one clip are no pair.  NaN where a side has no pair.
     """
-    both = (made @ pairs.across * real).sum(1) / ((made @ pairs.lengths) * (real @ pairs.lengths))
-    return _side(pairs, made, of) + _side(pairs, real, of) - 2 * both
+    ours, theirs = made @ pairs.across, real @ pairs.across
+    both = (ours * real).sum(1) / ((made @ pairs.lengths) * (real @ pairs.lengths))
+    return _side(pairs, made, ours, of) + _side(pairs, real, theirs, of) - 2 * both
 
 
-def _side(pairs: Table, weights: Float64[ndarray, "r i"], of: Pairs) -> Float64[ndarray, " r"]:
-    """The mean kernel over pairs of frames of one side."""
-    total = (weights @ pairs.across * weights).sum(1)
+def _side(pairs: Table, weights: Float64[ndarray, "r i"], met: Float64[ndarray, "r i"], of: Pairs) -> Float64[ndarray, " r"]:
+    """The mean kernel over pairs of frames of one side, from what each clip adds up to with all clips of it."""
+    total = (met * weights).sum(1)
     count = (weights @ pairs.lengths) ** 2 - (weights**2) @ pairs.lengths**2
     if of == "frames":
         total = total + weights @ pairs.within
@@ -237,8 +238,9 @@ def _floor(pairs: Table, of: Pairs, seed: int) -> float:
     first, count = pairs.made, len(pairs.lengths) - pairs.made
     if count < 4:
         return math.nan
-    one, other = np.zeros((SPLITS, len(pairs.lengths))), np.zeros((SPLITS, len(pairs.lengths)))
+    real = Table(pairs.across[first:, first:], pairs.within[first:], pairs.lengths[first:], 0)
+    one, other = np.zeros((SPLITS, count)), np.zeros((SPLITS, count))
     for i, (left, right) in enumerate(halves(count, SPLITS, seed)):
-        one[i, first + left], other[i, first + right] = 1.0, 1.0
-    apart = np.quantile(discrepancies(pairs, one, other, of), 0.95)
+        one[i, left] = other[i, right] = 1.0
+    apart = np.quantile(discrepancies(real, one, other, of), 0.95)
     return float(apart) * (1 / pairs.made + 1 / count) / (4 / count)
