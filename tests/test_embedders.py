@@ -1,5 +1,6 @@
 """What every ear promises, whatever is inside: the same numbers for the same sound, and a sentence where it cannot listen."""
 
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -196,6 +197,20 @@ def test_files_of_weights_are_read_and_never_run(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="holds no tensors"):
         weights.read(tmp_path / "list.pth")
+
+
+def test_numbers_that_a_training_script_left_are_passed_over(tmp_path: Path) -> None:
+    """As numpy 2 writes them, and as numpy 1 did, which named its parts otherwise."""
+    numbers = {"indexes": np.arange(3), "mean": np.float32(2), "seeds": np.array([[1.5]])}
+    file = tmp_path / "with_numpy.pth"
+    torch.save({"model": {"a": torch.ones(2)}, "sampler": numbers}, file, _use_new_zipfile_serialization=False)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(file, weights_only=True)
+    assert list(weights.read(file)) == ["a"]
+    written = file.read_bytes()
+    assert b"numpy._core.multiarray\n" in written
+    file.write_bytes(written.replace(b"numpy._core.multiarray\n", b"numpy.core.multiarray\n"))
+    assert list(weights.read(file)) == ["a"]
 
 
 def test_parts_one_after_the_other() -> None:

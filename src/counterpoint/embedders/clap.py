@@ -43,7 +43,7 @@ class Clap(TextEmbedder):
         transformers = weights.transformers_for("clap")
         folder = place.expanduser()
         content = _settings(folder)
-        front = _front_end(folder)
+        front_file, front = _front_end(folder)
         tokenizer = next((folder / name for name in TOKENIZERS if (folder / name).is_file()), None)
         if tokenizer is None:
             raise ValueError(f"{folder} has no tokenizer ({' or '.join(TOKENIZERS)}); fetch the whole folder of the model.")
@@ -58,7 +58,7 @@ class Clap(TextEmbedder):
             raise ValueError(f"The tokenizer in {folder} cannot be read; fetch the whole folder of the model.") from error
         self.sample_rate = int(front["sampling_rate"])
         self.dim = int(self.network.config.projection_dim)
-        self.digest = weights.digest([file, tokenizer])
+        self.digest = weights.digest([file, folder / weights.CONFIG, front_file, tokenizer])
 
     @torch.inference_mode()
     def embed(self, audio: Float[Tensor, " n"]) -> Float[ndarray, "t {self.dim}"]:
@@ -106,12 +106,12 @@ def _settings(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _front_end(folder: Path) -> dict[str, Any]:
-    """How sound becomes spectra: in a file of its own, or inside the processor's.  Raises ValueError."""
+def _front_end(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Which file says how sound becomes spectra, its own or the processor's, and what it says.  Raises ValueError."""
     file = next((folder / name for name in FRONT_ENDS if (folder / name).is_file()), folder / FRONT_ENDS[0])
     content = weights.settings(file)
     content = content.get("feature_extractor", content)
     missing = [name for name in _FRONT_END if name not in content]
     if missing:
         raise ValueError(f"{file} does not state {', '.join(missing)}; fetch the whole folder of the model.")
-    return {name: content[name] for name in _FRONT_END}
+    return file, {name: content[name] for name in _FRONT_END}

@@ -5,11 +5,13 @@
     numbers  for each second: the 32 means over its frames, then the 32 standard deviations (population)
 
 Why 64 numbers: a Frechet distance needs clearly more independent samples than dimensions, and the seconds of one clip are not
-independent; with 64, 128 clips are twice the dimensions, with 32 bands the lowest is still one tone and a half wide at
-middle C.  Bands are not decorrelated by a cosine transform, because a Frechet distance does not change under rotations.
+independent; 128 clips are twice these dimensions.  Twice the bands tell damaged clips apart a little better, and three times as
+much is then chance; without the deviations, loops and dull sound are heard less (`benchmarks/results/logmel_ear.md`).  Bands
+are not decorrelated by a cosine transform, because a Frechet distance does not change under rotations.
 
 Gain: g dB of gain move every mean by g / 10 and no deviation, so that a gain alone makes a distance of 32 (g / 10)^2, until the
-floor at -80 dB below a full-scale sine cuts in; so compare sets of one loudness.  Its figures compare with themselves only.
+floor 80 dB below a full-scale sine cuts in; so compare sets of one loudness.  What it is deaf to: the order of seconds, and
+time's direction.  Its figures compare with themselves only.
 """
 
 from functools import lru_cache

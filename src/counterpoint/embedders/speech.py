@@ -52,7 +52,7 @@ class Speech(Embedder):
         weights.fill(self.network, _tensors(file), file)
         self.name = KINDS[content["model_type"]]
         self.version = f"1 layer {self.layer}"
-        self.digest = weights.digest([file])
+        self.digest = weights.digest([file, folder / weights.CONFIG, folder / FRONT_END])
         self.sample_rate = int(front.get("sampling_rate", 16000))
         self.normalised = bool(front.get("do_normalize", True))
         self.dim = int(config.hidden_size)

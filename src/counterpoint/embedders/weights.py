@@ -1,6 +1,6 @@
 """Other people's weights: where they lie, what pins them down, and whether they fit.
 
-They come from a file or folder that the user names.  Nothing is fetched, and of a pickled file only tensors are read.
+They come from a file or folder that the user names.  Nothing is fetched, and of a pickled file only data is read.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -54,7 +55,8 @@ def read(file: Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{file} is not a safetensors file ({error}); fetch it again.") from error
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_inert()):
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
         raise ValueError(
             f"{file} cannot be read as a file of tensors alone, and nothing else in it is unpickled; fetch it again, or save "
@@ -68,6 +70,16 @@ def read(file: Path) -> dict[str, Tensor]:
     if not tensors:
         raise ValueError(f"{file} holds no tensors; give the file of a network's weights.")
     return tensors
+
+
+def _inert() -> list[Any]:
+    """Numpy's arrays and numbers, which old training scripts left beside the tensors: they hold data and run nothing."""
+    rebuild, number = (made.__reduce__()[0] for made in (np.zeros(0), np.float64(0)))
+    kinds = [type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"]
+    functions = {"_reconstruct": rebuild, "scalar": number}
+    places = ("numpy.core.multiarray", "numpy._core.multiarray")  # before numpy 2, and since
+    named = [(function, f"{place}.{name}") for place in places for name, function in functions.items()]
+    return [np.ndarray, np.dtype, *kinds, *named]
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
