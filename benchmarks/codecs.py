@@ -15,12 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import spectra
 from counterpoint import audio as sound
 from counterpoint.codecs.base import Codec
 from counterpoint.data.clips import AudioDataset
 from counterpoint.hub.checkpoint import load_codec
-from counterpoint.nn.spectral import log_mel_distance, mel_filters, stft
+from counterpoint.metrics.reconstruction import (
+    LOG_MEL_SIZES,
+    bitrate,
+    log_mel_distance,
+    multi_resolution_stft,
+    perplexity,
+    si_snr,
+)
+from counterpoint.nn import spectral
 from counterpoint.types import View
 
 KEPT = 3  # clips written with --audio
@@ -50,14 +57,14 @@ def main() -> None:
                 line, coded = row(name, codec, view, audio, options.audio)
                 print(line, flush=True)
                 if view == "tokens":
-                    used[Path(name).name] = perplexities(torch.cat(coded, dim=2)[0], codec.spec.bins)
+                    used[Path(name).name] = perplexity(torch.cat(coded, dim=2)[0], codec.spec.bins)
     for name, counts in used.items():
         print(f"\nPerplexity by level, {name}: {' '.join(f'{count:.0f}' for count in counts)}")
 
 
 def row(name: str, codec: Codec, view: View, clips: list[Tensor], folder: Path | None) -> tuple[str, list[Tensor]]:
     """One line of the table, and the clips "1 c n" as frames or tokens."""
-    filters, coded, distances = mel_filters(128, 2048, codec.sample_rate), [], []
+    filters, coded, distances = spectral.mel_filters(128, 2048, codec.sample_rate), [], []
     encoding = decoding = 0.0
     for i, clip in enumerate(clips):
         clock = time.process_time()
@@ -83,23 +90,17 @@ def size(codec: Codec, view: View) -> str:
     """What a second of music takes."""
     spec = codec.spec
     if view == "tokens":
-        return f"tokens, {spec.rate * spec.levels * np.log2(spec.bins) / 1000:.2f} kbit/s"
+        return f"tokens, {bitrate(spec.rate, spec.levels, spec.bins) / 1000:.2f} kbit/s"
     return f"frames, {spec.rate:g} x {spec.dim} = {spec.rate * spec.dim:.0f} numbers/s"
 
 
 def compare(made: Tensor, real: Tensor, rate: int, filters: Tensor) -> tuple[float, ...]:
     """How far apart two clips "1 c n" are, of which the first channel is compared, by each measure of the table."""
-    one, other = (stft(audio[:, 0], 2048, 320).abs() for audio in (made, real))
-    waves = [audio[0, 0].numpy() for audio in (made, real)]
-    mel = log_mel_distance(one, other, filters).item()
-    msd, many = (spectra.log_msd(*waves, rate, sizes) for sizes in ((1024,), (512, 1024, 2048)))
-    return mel, spectra.multi_resolution_stft(*waves), msd, many, spectra.si_snr(*waves)
-
-
-def perplexities(tokens: Tensor, bins: int) -> list[float]:
-    """For each level of tokens "k t", how many codes are in use, by their entropy."""
-    shares = [torch.bincount(level, minlength=bins) / len(level) for level in tokens]
-    return [torch.special.entr(share).sum().exp().item() for share in shares]
+    one, other = (spectral.stft(audio[:, 0], 2048, 320).abs() for audio in (made, real))
+    waves = made[0, :1], real[0, :1]
+    mel = spectral.log_mel_distance(one, other, filters).item()
+    msd, many = log_mel_distance(*waves, rate), log_mel_distance(*waves, rate, LOG_MEL_SIZES)
+    return mel, multi_resolution_stft(*waves), msd, many, si_snr(*waves)
 
 
 if __name__ == "__main__":

@@ -41,48 +41,6 @@ def log_mel_db(made: Samples, real: Samples, rate: int) -> float:
     return float(np.abs(decibels[0] - decibels[1]).mean())
 
 
-def multi_resolution_stft(made: Samples, real: Samples) -> float:
-    """Spectral convergence plus mean absolute difference of log magnitudes (nepers), over windows of 2048, 1024 and 512.
-
-    Yamamoto et al. 2020, eq. 3 to 6; hops are quarters, magnitudes are floored 80 dB below the real one's loudest.
-    """
-    length, distances = min(len(made), len(real)), []
-    for size in (2048, 1024, 512):
-        ours, theirs = (np.abs(librosa.stft(a[:length], n_fft=size, hop_length=size // 4)) for a in (made, real))
-        floor = max(float(theirs.max()) * 10 ** (-FLOOR / 20), 1e-7)
-        convergence = np.linalg.norm(ours - theirs) / max(float(np.linalg.norm(theirs)), 1e-7)
-        distances.append(convergence + np.abs(np.log(np.maximum(ours, floor) / np.maximum(theirs, floor))).mean())
-    return float(np.mean(distances))
-
-
-def log_msd(made: Samples, real: Samples, rate: int, sizes: Sequence[int] = (1024,)) -> float:
-    """Mean absolute difference of log10(mel power + 1e-5), 80 bands, HTK's scale, no norm; a mean over window sizes.
-
-    The paper "Auto-Regressive vs Flow-Matching" (appendix B) gives a "log-MSD" and does not define it; this is AudioCraft's mel
-    distance, whose values are of that size.
-    """
-    length, distances = min(len(made), len(real)), []
-    for size in sizes:
-        hop, mels = size // 4, []
-        for audio in (made, real):
-            padded = np.pad(audio[:length], (size - hop) // 2, mode="reflect")
-            mels.append(
-                librosa.feature.melspectrogram(
-                    y=padded, sr=rate, n_fft=size, hop_length=hop, n_mels=80, htk=True, norm=None, center=False
-                )
-            )
-        distances.append(np.abs(np.log10(mels[0] + 1e-5) - np.log10(mels[1] + 1e-5)).mean())
-    return float(np.mean(distances))
-
-
-def si_snr(made: Samples, real: Samples) -> float:
-    """Scale-invariant signal-to-noise ratio in dB (Le Roux et al. 2019): how much of the waveform itself came back."""
-    length = min(len(made), len(real))
-    ours, theirs = (a[:length].astype(np.float64) - a[:length].mean() for a in (made, real))
-    target = ours @ theirs / (theirs @ theirs + 1e-12) * theirs
-    return float(10 * np.log10((target @ target + 1e-12) / (np.sum((ours - target) ** 2) + 1e-12)))
-
-
 def frechet_log_mel(made: Sequence[Array], real: Sequence[Array]) -> float:
     """Frechet distance between the log-mel frames of two sets of clips, `128 t` each, in dB squared per band.
 

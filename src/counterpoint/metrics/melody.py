@@ -1,7 +1,8 @@
 """Tunes side by side: MusicGen's chroma similarity, a silence-safe variant, and the accuracy of melody lanes.
 
 Chroma is "12 t", C first, of windows of 16384 samples at 32 kHz that hop by 4096 (Copet et al. 2023; AudioCraft's
-configuration), the largest of each frame being 1; frame j is centred at sample 4096 j.
+configuration), the largest of each frame being 1; frame j is centred at sample 4096 j.  Of n samples AudioCraft counts
+ceil(n / 4096) frames: one less than are centred in them where 4096 divides n.
 """
 
 import math
@@ -21,7 +22,7 @@ QUIET = -60.0
 """Decibels below a clip's loudest frame at which a frame counts as silent."""
 
 
-def sounding(audio: Float[Tensor, "c n"], window: int = WINDOW, hop: int = HOP, quiet: float = QUIET) -> Bool[ndarray, " t"]:
+def sounding(audio: Float[Tensor, "c n"], window: int = WINDOW, hop: int = HOP, quiet: float = QUIET) -> Bool[Tensor, " t"]:
     """Which of the ceil(n / hop) frames, each centred at a multiple of `hop`, are above `quiet` dB of the loudest one's power.
 
     Raises ValueError for audio that holds no samples or values that are not numbers.
@@ -31,14 +32,14 @@ def sounding(audio: Float[Tensor, "c n"], window: int = WINDOW, hop: int = HOP, 
     power = audio.double().square().mean(0)
     padded = torch.nn.functional.pad(power, (window // 2, window // 2))
     frames = padded.unfold(0, window, hop)[: -(-len(power) // hop)].mean(1)
-    return ((frames > 0) & (frames > frames.max() * 10 ** (quiet / 10))).numpy()
+    return (frames > 0) & (frames > frames.max() * 10 ** (quiet / 10))
 
 
 def melody_argmax(
-    made: Float[ndarray, "12 t"],
-    real: Float[ndarray, "12 u"],
-    made_sounds: Bool[ndarray, " _"] | None = None,
-    real_sounds: Bool[ndarray, " _"] | None = None,
+    made: Float[Tensor, "12 t"],
+    real: Float[Tensor, "12 u"],
+    made_sounds: Bool[Tensor, " _"] | None = None,
+    real_sounds: Bool[Tensor, " _"] | None = None,
 ) -> float:
     """The share of frames whose strongest pitch class is the same: MusicGen's melody similarity.  Chance is about 1/12.
 
@@ -47,20 +48,18 @@ def melody_argmax(
     A set's figure in AudioCraft is pooled over frames: for clips of one length, the mean over clips.
     """
     ours, theirs = _cut(made, real)
-    same = ours.argmax(0) == theirs.argmax(0)
-    return _over_sounding(same.astype(np.float64), made_sounds, real_sounds)
+    return _over_sounding((ours.argmax(0) == theirs.argmax(0)).double(), made_sounds, real_sounds)
 
 
 def melody_soft(
-    made: Float[ndarray, "12 t"],
-    real: Float[ndarray, "12 u"],
-    made_sounds: Bool[ndarray, " _"] | None = None,
-    real_sounds: Bool[ndarray, " _"] | None = None,
+    made: Float[Tensor, "12 t"],
+    real: Float[Tensor, "12 u"],
+    made_sounds: Bool[Tensor, " _"] | None = None,
+    real_sounds: Bool[Tensor, " _"] | None = None,
 ) -> float:
     """The mean cosine of the chroma itself.  Noise scores about 0.5: never one column with `melody_argmax`."""
     ours, theirs = _cut(made, real)
-    sizes = np.linalg.norm(ours, axis=0) * np.linalg.norm(theirs, axis=0)
-    return _over_sounding((ours * theirs).sum(0) / np.maximum(sizes, 1e-8), made_sounds, real_sounds)
+    return _over_sounding(torch.cosine_similarity(ours, theirs, dim=0), made_sounds, real_sounds)
 
 
 def lane(notes: Sequence[Note], seconds: float, rate: float) -> Int16[ndarray, " t"]:
@@ -92,15 +91,15 @@ def lane_figures(made: Int16[ndarray, " t"], real: Int16[ndarray, " u"]) -> dict
     }
 
 
-def _cut(made: Float[ndarray, "12 t"], real: Float[ndarray, "12 u"]) -> tuple[Float[ndarray, "12 v"], Float[ndarray, "12 v"]]:
+def _cut(made: Float[Tensor, "12 t"], real: Float[Tensor, "12 u"]) -> tuple[Float[Tensor, "12 v"], Float[Tensor, "12 v"]]:
     frames = min(made.shape[1], real.shape[1])
-    if not (np.isfinite(made).all() and np.isfinite(real).all()):
+    if not (torch.isfinite(made).all() and torch.isfinite(real).all()):
         raise ValueError("The chroma holds values that are not numbers; look for NaN in the audio that it was made of.")
-    return made[:, :frames].astype(np.float64), real[:, :frames].astype(np.float64)
+    return made[:, :frames].double(), real[:, :frames].double()
 
 
 def _over_sounding(
-    values: Float[ndarray, " t"], made_sounds: Bool[ndarray, " _"] | None, real_sounds: Bool[ndarray, " _"] | None
+    values: Float[Tensor, " t"], made_sounds: Bool[Tensor, " _"] | None, real_sounds: Bool[Tensor, " _"] | None
 ) -> float:
     """The mean over frames, or over those in which one clip sounds at least, where a frame is worth 0 unless both do."""
     if (made_sounds is None) != (real_sounds is None):

@@ -18,13 +18,13 @@ from counterpoint import audio as sound
 from counterpoint.metrics.reconstruction import si_snr
 from counterpoint.nn.spectral import mel_filters, stft
 
-Chroma = Callable[[Float[Tensor, "c n"], int], Float[ndarray, "12 t"]]
-"""Audio and its sample rate to chroma."""
+Chroma = Callable[[Float[Tensor, "c n"], int], Float[Tensor, "12 t"]]
+"""Audio and its sample rate to chroma, as `analysis.chroma` makes it."""
 
 NEAR, LOUDNESS, AROUND = 0.05, 0.4, 1.0
 """Seconds on either side of a seam: of the flux, of the loudness, of chroma and timbre."""
 SIZE, HOP, BANDS = 1024, 256, 64
-PLACES = 12
+PLACES = 24
 QUIETEST = -70.0
 """LUFS that silence counts as: the gate of BS.1770."""
 
@@ -35,8 +35,8 @@ class Seam:
 
     `flux`: how many standard deviations the spectrum's change within 50 ms lies above that at other places.  `loudness`: the
     step in LU between the 400 ms before and after, as a ratio `loudness_ratio`; `level_ratio` the same between whole seconds.
-    `timbre`, `chroma`: distances of log-mel spectrum and of chroma between the second before and after, as ratios.  `click`: the
-    largest step between two samples within 1 ms, beside the 99.9 percentile of the second around.
+    `timbre`, `chroma`: distances of log-mel spectrum and of chroma between the second before and after, as ratios.  `click`:
+    the largest step between two samples within 1 ms, beside the 99.9 percentile of the second around.
     """
 
     seconds: float
@@ -110,7 +110,7 @@ def seams(
 
 
 def kept_exactly(
-    made: Float[Tensor, "c n"], real: Float[Tensor, "c n"], sample_rate: int, filled: Sequence[tuple[float, float]]
+    made: Float[Tensor, "c n"], real: Float[Tensor, "c m"], sample_rate: int, filled: Sequence[tuple[float, float]]
 ) -> float:
     """SI-SNR in dB (150 is to the bit) of what was to be kept: all that lies outside the filled spans, in seconds.
 
@@ -184,9 +184,9 @@ def _figures(audio: Float[Tensor, "c n"], rate: int, places: Sequence[float], ch
         before, after = (_log_mel(part, rate).mean(0) for part in parts)
         timbres.append(float(np.abs(after - before).mean()))
         sounds = loudest > 0 and all(float(part.abs().max()) > 1e-3 * loudest for part in parts)
-        one, other = (chroma(part, rate).mean(1) for part in parts)
-        size = float(np.linalg.norm(one) * np.linalg.norm(other))
-        harmonies.append(1 - float(one @ other) / size if sounds and size > 0 else math.nan)
+        one, other = (chroma(part, rate).double().mean(1) for part in parts)
+        near = float(torch.cosine_similarity(one, other, dim=0))
+        harmonies.append(1 - near if sounds else math.nan)
     return {
         "flux": [_peak(rises, rate, at) for at in places],
         "loudness": [_step(audio, rate, at, LOUDNESS) for at in places],
