@@ -103,7 +103,7 @@ def rate(page: Browser, mark: int, question: int) -> None:
 
 
 def test_a_rater_listens_rates_reloads_and_finishes(page: Browser, proxy: Proxy, tmp_path: Path) -> None:
-    folder, study, key = small_test(tmp_path)
+    folder, study, key = small_test(tmp_path, Wanted(per_rater=1))
     server = Served(folder)
     try:
         proxy.target = server.port

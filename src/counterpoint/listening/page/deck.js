@@ -29,7 +29,7 @@ export function deck(ids, clips, names, before, onHeard) {
       choice.classList.toggle("heard", player.tracks.get(ids[i]).enough());
     });
     if (canvas.isConnected) draw(canvas, player, peaks);
-    if (player.failed) keys.textContent = "This sound cannot be loaded. Reload the page; your answers are kept.";
+    if (player.failed) [keys.className, keys.textContent] = ["instruction", "This sound cannot be loaded. Reload the page; your answers are kept."];
     const enough = player.enough();
     if (enough !== ready) onHeard((ready = enough));
   }
