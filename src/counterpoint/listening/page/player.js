@@ -16,6 +16,7 @@ class Track {
     this.audio.preload = "auto";
     this.cells = new Uint8Array(Math.ceil(clip.seconds / CELL));
     before?.cells.split("").forEach((cell, i) => (this.cells[i] = Number(cell)));
+    this.failed = false;
     this.heard = before?.heard ?? 0;
     this.plays = before?.plays ?? 0;
   }
@@ -53,7 +54,8 @@ export class Player {
       track.audio.addEventListener("seeking", () => track === this.track && this.moment !== null && this.begin(track.audio.currentTime));
       track.audio.addEventListener("timeupdate", () => this.note(track));
       track.audio.addEventListener("ended", () => this.ended(track));
-      track.audio.addEventListener("error", () => onTick());
+      track.audio.addEventListener("error", () => this.again(track));
+      track.audio.addEventListener("loadeddata", () => (track.failed = false));
     }
     const tick = () => {
       if (this.closed) return;
@@ -73,7 +75,13 @@ export class Player {
   }
 
   get failed() {
-    return [...this.tracks.values()].some((track) => track.audio.error !== null);
+    return [...this.tracks.values()].some((track) => track.failed);
+  }
+
+  // The server may come back.
+  again(track) {
+    track.failed = true;
+    setTimeout(() => this.closed || track.audio.load(), 2000);
   }
 
   // Plays from here, after a start or a jump.
