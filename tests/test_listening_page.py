@@ -103,7 +103,7 @@ def rate(page: Browser, mark: int, question: int) -> None:
 
 
 def test_a_rater_listens_rates_reloads_and_finishes(page: Browser, proxy: Proxy, tmp_path: Path) -> None:
-    folder, study, key = small_test(tmp_path)
+    folder, study, key = small_test(tmp_path, Wanted(per_rater=1))
     server = Served(folder)
     try:
         proxy.target = server.port
@@ -116,6 +116,7 @@ def test_a_rater_listens_rates_reloads_and_finishes(page: Browser, proxy: Proxy,
             mark = mark_of(key, study, trial)
             if number == 1:
                 nothing_is_given_away(page)
+            page.wait("document.querySelector('.deck').getAttribute('aria-busy') === 'false'")  # the server may be away
             page.key(" ", "Space")
             rate(page, mark, 0)
             if number == count // 2:
@@ -123,7 +124,8 @@ def test_a_rater_listens_rates_reloads_and_finishes(page: Browser, proxy: Proxy,
                 page.wait(f"document.querySelector('h1')?.textContent === 'Clip {number}'")
                 assert trial_of(page, study) == trial
                 assert page.run("document.querySelector(':checked').value") == str(mark)  # what was rated is still rated
-                page.wait("!document.querySelector('fieldset').disabled", 0.9)  # and what was heard, heard
+                page.wait("!document.querySelector('fieldset').disabled")  # and what was heard, heard
+                assert page.run("document.querySelector('.play').textContent") == "Play"  # nothing has played since
             assert page.run("document.querySelector('.next').disabled")
             rate(page, mark, 1)
             if number == count - 2:

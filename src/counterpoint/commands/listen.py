@@ -72,10 +72,13 @@ def build(
     wanted = Wanted(kind, anchor, lufs, seed, items, repeats, headphones, title, own)
     with interruptible(lambda: NOTHING), progress("writing clips") as bar:
         study = write_test(list(runs), output, reference, spans, wanted, bar)
-    pages = len(study.orders[0])
-    say(f"{output}: {pages} pages for each listener, in {len(study.orders)} orders (seed {seed})")
+    _say_built(output, len(study.orders[0]), len(study.orders), seed)
+
+
+def _say_built(output: Path, pages: int, orders: int, seed: int) -> None:
     from counterpoint.listening.study import load_key
 
+    say(f"{output}: {pages} pages for each listener, in {orders} orders (seed {seed})")
     for note in load_key(output).notes:
         say(f"  {note}")
     say(f"  next: counterpoint listen serve {output}")

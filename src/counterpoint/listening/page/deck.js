@@ -13,12 +13,14 @@ export function deck(ids, clips, names, before, onHeard) {
   const time = el("span", { class: "clock" });
   const choices = names === null ? [] : ids.map((id, i) => button(names[i], () => choose(id), { class: "choice" }));
   const keys = el("span", { class: "keys" }, el("kbd", {}, "Space"), " plays and pauses, a click in the picture moves");
+  const trouble = el("p", { class: "instruction", role: "alert", hidden: true }, "The sound cannot be loaded at the moment; it is tried again. Your answers are kept.");
   const node = el(
     "section",
     { class: "deck", "aria-label": "Player" },
     names === null ? null : el("div", { class: "choices", role: "group", "aria-label": "Clips" }, ...choices),
     canvas,
     el("div", { class: "controls" }, play, time, keys),
+    trouble,
   );
 
   function paint() {
@@ -29,15 +31,17 @@ export function deck(ids, clips, names, before, onHeard) {
       choice.classList.toggle("heard", player.tracks.get(ids[i]).enough());
     });
     if (canvas.isConnected) draw(canvas, player, peaks);
-    if (player.failed) keys.textContent = "This sound cannot be loaded. Reload the page; your answers are kept.";
+    trouble.hidden = !player.failed;
+    node.setAttribute("aria-busy", String(player.track.audio.readyState < HTMLMediaElement.HAVE_CURRENT_DATA));
     const enough = player.enough();
     if (enough !== ready) onHeard((ready = enough));
   }
 
   async function picture() {
     const id = player.track.id;
-    const loaded = await loadPeaks(id);
-    if (id === player.track.id) peaks = loaded;
+    const loaded = await loadPeaks(id).catch(() => null);
+    if (loaded === null) setTimeout(picture, 2000);
+    else if (id === player.track.id) peaks = loaded;
   }
 
   function choose(id, playing = true) {

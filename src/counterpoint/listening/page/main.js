@@ -43,10 +43,11 @@ async function trials(study, store) {
 
 function thanks(store) {
   const note = el("p", { role: "status" });
-  const waiting = store.state.unsent.length > 0;
+  const missing = (state) => state.unsent.length + state.refused.length > 0;
+  const waiting = missing(store.state);
   store.onChange = (state) => {
     tellSaved(state);
-    if (waiting && state.unsent.length === 0) thanks(store);
+    if (waiting && !missing(state)) thanks(store);
   };
   show(
     el("h1", {}, "Thank you!"),

@@ -16,6 +16,7 @@ class Track {
     this.audio.preload = "auto";
     this.cells = new Uint8Array(Math.ceil(clip.seconds / CELL));
     before?.cells.split("").forEach((cell, i) => (this.cells[i] = Number(cell)));
+    this.failed = false;
     this.heard = before?.heard ?? 0;
     this.plays = before?.plays ?? 0;
   }
@@ -48,11 +49,13 @@ export class Player {
     this.tracks = new Map(ids.map((id) => [id, new Track(id, clips[id], before?.[id])]));
     this.track = this.tracks.get(ids[0]);
     this.onTick = onTick;
-    this.moment = null; // where and when the last tick was, while playing
+    this.moment = null; // while playing: where and when it began to play, and how far it has come
     for (const track of this.tracks.values()) {
+      track.audio.addEventListener("seeking", () => track === this.track && this.moment !== null && this.begin(track.audio.currentTime));
       track.audio.addEventListener("timeupdate", () => this.note(track));
       track.audio.addEventListener("ended", () => this.ended(track));
-      track.audio.addEventListener("error", () => onTick());
+      track.audio.addEventListener("error", () => this.again(track));
+      track.audio.addEventListener("loadeddata", () => (track.failed = false));
     }
     const tick = () => {
       if (this.closed) return;
@@ -72,20 +75,29 @@ export class Player {
   }
 
   get failed() {
-    return [...this.tracks.values()].some((track) => track.audio.error !== null);
+    return [...this.tracks.values()].some((track) => track.failed);
   }
 
-  // Sound moves at the pace of the clock; what moves faster has been skipped.
+  // The server may come back.
+  again(track) {
+    track.failed = true;
+    setTimeout(() => this.closed || track.audio.load(), 2000);
+  }
+
+  // Plays from here, after a start or a jump.
+  begin(time) {
+    this.moment = { from: time, clock: performance.now() / 1000, time };
+  }
+
   note(track) {
-    if (track !== this.track || this.moment === null || track.audio.seeking) return;
-    this.reach(track.audio.currentTime);
+    if (track === this.track && this.moment !== null && !track.audio.seeking) this.reach(track.audio.currentTime);
   }
 
+  // Sound moves at the pace of the clock, or falls behind where the machine is busy; what is ahead of the clock was not played.
   reach(time) {
-    const now = performance.now() / 1000;
-    const moved = time - this.moment.time;
-    if (moved > 0 && moved <= now - this.moment.clock + 0.2) this.track.mark(this.moment.time, time);
-    this.moment = { time, clock: now };
+    const passed = performance.now() / 1000 - this.moment.clock;
+    if (time > this.moment.time && time - this.moment.from <= passed + 0.2) this.track.mark(this.moment.time, time);
+    this.moment.time = time;
   }
 
   ended(track) {
@@ -99,7 +111,7 @@ export class Player {
     const audio = this.track.audio;
     if (audio.ended || audio.currentTime >= this.track.clip.seconds - 0.05) audio.currentTime = 0;
     this.track.plays += 1;
-    this.moment = { time: audio.currentTime, clock: performance.now() / 1000 };
+    this.begin(audio.currentTime);
     try {
       await audio.play();
     } catch {
@@ -122,7 +134,7 @@ export class Player {
     this.note(this.track);
     const target = Math.min(Math.max(0, time), this.track.clip.seconds - 0.02);
     this.track.audio.currentTime = target;
-    if (this.moment !== null) this.moment = { time: target, clock: performance.now() / 1000 };
+    if (this.moment !== null) this.begin(target);
     this.onTick();
   }
 

@@ -20,7 +20,7 @@ export class Store {
     this.key = `counterpoint-listening-${study.study}`;
     this.orders = study.orders.length;
     this.onChange = onChange;
-    this.state = this.load() ?? { stage: "consent", choices: [], answers: {}, unsent: [], draft: null };
+    this.state = this.load() ?? { stage: "consent", choices: [], answers: {}, unsent: [], refused: [], draft: null };
     this.sending = Promise.resolve();
   }
 
@@ -89,7 +89,8 @@ export class Store {
         this.state.registered = false;
         continue;
       }
-      if (!sent.ok) break;
+      if (!sent.ok && sent.status !== 400) break;
+      if (!sent.ok) this.state.refused.push(this.state.unsent[0]); // it would be refused again: the others go on, the download has it
       this.state.again = false;
       this.state.unsent.shift();
       this.save();

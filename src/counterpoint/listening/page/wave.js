@@ -1,10 +1,11 @@
-// A clip as a picture: the waveform, the in-painted span in yellow, what was heard as a green line, a red cursor.
+// A clip as a picture: the waveform, the in-painted span in yellow, what is still to be heard as a grey line that turns green, a red cursor.
 
 import { clock, el } from "./dom.js";
+import { needed } from "./player.js";
 
 const HEIGHT = 150; // CSS pixels
 const STRIP = 5;
-const COLOURS = { wave: "#3b4a6b", span: "rgba(255,220,0,.45)", cursor: "#e00000", heard: "#2f9e6e", strip: "#e6e9ef" };
+const COLOURS = { wave: "#3b4a6b", span: "rgba(255,220,0,.45)", cursor: "#e00000", heard: "#2f9e6e", strip: "#cfd5df" };
 
 const pictures = new Map();
 
@@ -12,7 +13,8 @@ const pictures = new Map();
 export async function loadPeaks(id) {
   if (!pictures.has(id)) {
     const response = await fetch(`peaks/${id}.json`);
-    pictures.set(id, response.ok ? await response.json() : { low: [0], high: [0] });
+    if (!response.ok) throw new Error(`peaks/${id}.json: ${response.status}`);
+    pictures.set(id, await response.json());
   }
   return pictures.get(id);
 }
@@ -47,7 +49,7 @@ export function draw(canvas, player, peaks) {
   const { clip, cells } = player.track;
   drawSpan(pen, clip, width);
   drawPeaks(pen, peaks, width);
-  drawHeard(pen, cells, width);
+  drawHeard(pen, clip, cells, width);
   pen.fillStyle = COLOURS.cursor;
   pen.fillRect(Math.min(width - 2, (player.time / clip.seconds) * width), 0, 2, HEIGHT);
   describe(canvas, player);
@@ -75,13 +77,20 @@ function drawPeaks(pen, peaks, width) {
   }
 }
 
-function drawHeard(pen, cells, width) {
+// The strip is as long as what must be heard, green as far as it was.
+function drawHeard(pen, clip, cells, width) {
+  const [start, end] = needed(clip).map((second) => (second / clip.seconds) * width);
+  pen.save();
+  pen.beginPath();
+  pen.rect(start, HEIGHT - STRIP, end - start, STRIP);
+  pen.clip();
   pen.fillStyle = COLOURS.strip;
   pen.fillRect(0, HEIGHT - STRIP, width, STRIP);
   pen.fillStyle = COLOURS.heard;
   cells.forEach((cell, i) => {
     if (cell) pen.fillRect((i / cells.length) * width, HEIGHT - STRIP, width / cells.length + 0.5, STRIP);
   });
+  pen.restore();
 }
 
 function describe(canvas, player) {
