@@ -1,8 +1,8 @@
 """What the listener learns from: spectra of composed clips, what their scores say frame by frame, and crops of both.
 
-    python benchmarks/listener_data.py FOLDER CACHE [--part K/N]
+    python benchmarks/listener_data.py FOLDER CACHE [--part K/N] [--clips N]
 
-keeps the spectra of a corpus's clips as bytes, and their labels, under CACHE; `Crops` draws from such folders.
+keeps the spectra of a corpus's (first N) clips as bytes, and their labels, under CACHE; `Cache` draws from such folders.
 """
 
 import argparse
@@ -206,10 +206,10 @@ def _rested(crop: Crop, rng: np.random.Generator) -> Crop:
     return Crop(spectrum_, events_, chords, melody, key)
 
 
-def cache(folder: Path, into: Path, part: int, parts: int) -> None:
-    """Keep the spectra and labels of every `parts`-th clip of a corpus, from the `part`-th."""
+def cache(folder: Path, into: Path, part: int, parts: int, clips: int | None) -> None:
+    """Keep the spectra and labels of every `parts`-th of a corpus's first `clips` clips, from the `part`-th."""
     into.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()][part::parts]
+    rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()[:clips]][part::parts]
     shape = (len(rows), FRAMES, spectrum.BINS)
     spectra = np.lib.format.open_memmap(into / "spectra.npy", mode="w+", dtype=np.uint8, shape=shape)
     told: list[dict[str, NDArray]] = []
@@ -234,5 +234,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--part", default="0/1")
+    parser.add_argument("--clips", type=int)
     given = parser.parse_args()
-    cache(given.folder, given.cache, *(int(number) for number in given.part.split("/")))
+    number, of = (int(number) for number in given.part.split("/"))
+    cache(given.folder, given.cache, number, of, given.clips)

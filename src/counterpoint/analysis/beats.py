@@ -25,9 +25,6 @@ FAINT = 0.08
 """Before the first and after the last guess of a beat above this there is no pulse."""
 DOUBTED = 0.15
 """Where the guesses at the beats found are below this on average there is no pulse."""
-HALF_SEEN = 2
-"""Frames at the start of a sound whose guesses are not asked, since what begins there is cut in two."""
-
 _NUMBERS = [(metre, number) for metre in METRES for number in range(metre)]
 """The places of a beat in a bar, for each metre: 9 states."""
 _BEFORE = [_NUMBERS.index((metre, (number - 1) % metre)) for metre, number in _NUMBERS]
@@ -49,7 +46,7 @@ def decode_pulse(guesses: Float[ndarray, "2 t"], rate: float) -> Pulse:
     begin, end = int(loud[0]), int(loud[-1]) + 1
     begin = 0 if begin < LONGEST else begin
     before = LONGEST if begin == 0 else 0
-    unknown = np.arange(-before, end - begin) < (HALF_SEEN if begin == 0 else 0)
+    unknown = np.arange(-before, end - begin) < 0  # beats before the sound, so that one at its very start has a place
     frames, numbers = _path(np.pad(guesses[:, begin:end].astype(np.float64), ((0, 0), (before, 0))), unknown)
     frames, numbers = frames - before, numbers[frames >= before - 1]
     frames = np.maximum(frames[frames >= -1], 0) + begin
@@ -74,32 +71,29 @@ def _path(guesses: Float[ndarray, "2 t"], unknown: Bool[ndarray, " t"]) -> tuple
     beat, down = np.clip(guesses, QUIETEST, 1 - QUIETEST)
     length = len(beat)
     lengths = np.arange(SHORTEST, LONGEST + 1)
-    rest = np.concatenate(
-        [[0.0], np.cumsum(np.where(unknown, 0.0, np.log1p(-beat)))]
-    )  # rest[j] - rest[i]: frames i to j are no beats
+    rest = np.concatenate([[0.0], np.cumsum(np.where(unknown, 0.0, np.log1p(-beat)))])  # rest[j] - rest[i]: no beat in i to j
     first = np.array([number == 0 for _, number in _NUMBERS])
     observed = np.where(first, np.log(down)[:, None], np.log(np.maximum(beat - down, QUIETEST))[:, None])  # t k
     observed[unknown] = 0.0
-    prior = np.array([METRE_PRIOR[metre] - np.log(metre) for metre, _ in _NUMBERS])
+    prior = np.array([METRE_PRIOR[metre] - np.log(metre) for metre, _ in _NUMBERS])[:, None]
     change = np.abs(lengths[:, None] - lengths)
-    penalty = -np.where(change <= 1, CHANGE * change, CHANGE + DRIFT * np.abs(np.log(lengths[:, None] / lengths)))
+    penalty = np.where(change <= 1, CHANGE * change, CHANGE + DRIFT * np.abs(np.log(lengths[:, None] / lengths)))
 
-    best = np.full((length, len(lengths), len(_NUMBERS)), -np.inf)  # a beat at t, the last one a length ago, its number
-    onward = np.full_like(best, -np.inf)  # the best to step on from with a next beat of that length
-    chosen = np.zeros(best.shape, dtype=np.int16)
+    best = np.empty((length, len(_NUMBERS), len(lengths)))  # a beat at t, its number, the last one a length ago
+    onward = np.empty_like(best)  # the best to step on from with a next beat of that length
+    chosen = np.empty(best.shape, dtype=np.int16)
     places = np.arange(len(lengths))
     for t in range(length):
-        starts = t - lengths
-        inside = starts >= 0
-        scores = np.where(t < lengths[:, None], rest[t] + prior, -np.inf)  # the first beat of all
+        scores = np.where(t < lengths, rest[t] + prior, -np.inf)  # the first beat of all
+        inside = t >= lengths
         if inside.any():
-            came = onward[starts[inside], places[inside]][:, _BEFORE]
-            quiet = rest[t] - rest[starts[inside] + 1]
-            scores[inside] = np.maximum(scores[inside], came + quiet[:, None])
-        best[t] = scores + observed[t]
-        options = best[t][:, None] + penalty[:, :, None]  # from, to, number
-        chosen[t] = options.argmax(0)
-        onward[t] = options.max(0)
+            starts = t - lengths[inside]
+            came = onward[starts, :, places[inside]].T[_BEFORE]
+            scores[:, inside] = np.maximum(scores[:, inside], came + (rest[t] - rest[starts + 1]))
+        best[t] = scores + observed[t][:, None]
+        options = best[t][:, None, :] - penalty  # number, to, from
+        chosen[t] = options.argmax(-1)
+        onward[t] = np.take_along_axis(options, chosen[t][..., None].astype(np.intp), -1)[..., 0]
     return _trace(best, chosen, rest, lengths)
 
 
@@ -108,13 +102,13 @@ def _trace(best: ndarray, chosen: ndarray, rest: ndarray, lengths: ndarray) -> t
     length = len(best)
     left = length - 1 - np.arange(length)
     ends = best + (rest[-1] - rest[1:])[:, None, None]
-    ends[left[:, None] >= lengths[None, :]] = -np.inf
-    t, place, state = (int(i) for i in np.unravel_index(int(ends.argmax()), ends.shape))
+    ends = np.where((left[:, None] >= lengths)[:, None, :], -np.inf, ends)
+    t, state, place = (int(i) for i in np.unravel_index(int(ends.argmax()), ends.shape))
     frames, numbers = [t], [_NUMBERS[state][1]]
     while t - lengths[place] >= 0:
         t -= int(lengths[place])
         state = _BEFORE[state]
-        place = int(chosen[t, place, state])
+        place = int(chosen[t, state, place])
         frames.append(t)
         numbers.append(_NUMBERS[state][1])
     return np.array(frames[::-1]), np.array(numbers[::-1])

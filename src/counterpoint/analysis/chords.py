@@ -9,7 +9,7 @@ from numpy import ndarray
 from counterpoint.analysis.listener import CHORD_STEP, NO_CHORD, QUALITIES
 from counterpoint.music import Chord, ChordSpan
 
-CHANGE = 4.0
+CHANGE = 6.0
 """What a change of chord costs (natural log)."""
 REACH = 0.12
 """Seconds by which a change is moved onto a beat."""

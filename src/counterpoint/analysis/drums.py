@@ -6,7 +6,7 @@ from numpy import ndarray
 
 from counterpoint.analysis.listener import DRUMS
 
-THRESHOLDS = {"kick": 0.3, "snare": 0.3, "hat": 0.3, "any": 0.3}
+THRESHOLDS = {"kick": 0.35, "snare": 0.35, "hat": 0.3, "any": 0.35}
 """Guesses below these are no onsets."""
 
 

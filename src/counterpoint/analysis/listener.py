@@ -55,7 +55,7 @@ def load_listener() -> "Listener":
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in load(packed).items()}
     listener = Listener()
     listener.load_state_dict(tensors)
-    return listener.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return listener.eval().requires_grad_(False)
 
 
 class Listener(nn.Module):

@@ -10,7 +10,7 @@ from counterpoint.analysis.chords import steadiest
 from counterpoint.analysis.heard import LOWEST, MELODY_RATE
 from counterpoint.analysis.listener import MELODY_STEP
 
-CHANGE = 1.5
+CHANGE = 1.0
 """What a change of pitch, or a beginning or end, costs (natural log)."""
 
 
