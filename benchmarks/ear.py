@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from counterpoint import audio as sound
 from counterpoint import generation
 from counterpoint.data.folder import read_folder
+from counterpoint.data.row import Row
 from counterpoint.data.tagged import tags
 from counterpoint.evaluation.ear import EarEmbedder, EarTagger
 from counterpoint.files import write_text
@@ -35,18 +36,36 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A sound, what is said of it, and what is true of it."""
+class Ears:
+    """The ear as what places sounds and as what names each tag."""
 
-    audio: torch.Tensor
+    place: EarEmbedder
+    style: EarTagger
+    key: EarTagger
+    tempo: EarTagger
+
+    @staticmethod
+    def load(source: str) -> "Ears":
+        return Ears(EarEmbedder(source), *(EarTagger(source, tag) for tag in ("style", "key", "tempo")))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is true of a sound, and what the ear said of it: its vector, the likeliest of each tag, chances of instruments."""
+
     captions: tuple[str, ...]
     tags: dict[str, Any]
+    vector: Array
+    named: dict[str, int]
+    played: Array
 
 
-def held_out(folder: Path, rate: int) -> list[Clip]:
-    """The test clips of a corpus, mono at `rate`."""
-    rows = [row for row in read_folder(folder) if row.split == "test"]
-    return [Clip(heard(row.path, rate), row.captions, tags(row)) for row in rows]
+def judge(row: Row, ears: Ears) -> Clip:
+    """A test clip, heard."""
+    audio = heard(row.path, ears.place.sample_rate)
+    taggers = {"style": ears.style, "key": ears.key, "tempo": ears.tempo}
+    named = {tag: int(tagger.probabilities(audio).mean(0).argmax()) for tag, tagger in taggers.items()}
+    return Clip(row.captions, tags(row), ears.place.embed_clip(audio), named, ears.style.instruments(audio).mean(0))
 
 
 def heard(path: Path, rate: int) -> torch.Tensor:
@@ -101,13 +120,11 @@ def f1(chances: Array, right: Array) -> float:
     return float(2 * (named * right).sum() / max(1.0, named.sum() + right.sum()))
 
 
-def naming(clips: Sequence[Clip], ear: str) -> list[Score]:
+def naming(clips: Sequence[Clip], ears: Ears) -> list[Score]:
     """How often the tags are right, and how often they would be another clip's."""
-    taggers = {tag: EarTagger(ear, tag) for tag in ("style", "key", "tempo")}
-    said = {tag: [tagger.probabilities(clip.audio).mean(0) for clip in clips] for tag, tagger in taggers.items()}
-    chosen = {tag: [int(row.argmax()) for row in rows] for tag, rows in said.items()}
-    played = [taggers["style"].instruments(clip.audio).mean(0) for clip in clips]
-    styles, instruments = taggers["style"].labels, taggers["style"].ear.config.instruments
+    chosen = {tag: [clip.named[tag] for clip in clips] for tag in ("style", "key", "tempo")}
+    played = [clip.played for clip in clips]
+    styles, instruments = ears.style.labels, ears.style.ear.config.instruments
     truth = {
         "style": [styles.index(clip.tags["style"]) for clip in clips],
         "key": [clip.tags["key"] for clip in clips],
@@ -161,36 +178,37 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
 
-    first = [row for folder in args.corpora for row in read_folder(folder) if row.split == "test"]
-    prompts = [row.captions[FULL] for row in first[: args.prompts]]
+    tests = {folder: [row for row in read_folder(folder) if row.split == "test"] for folder in args.corpora}
+    prompts = [row.captions[FULL] for rows in tests.values() for row in rows][: args.prompts]
     make(args.made, prompts)
     if args.only_make:
         return
-    ear = EarEmbedder(args.ear)
-    corpora = {folder.name: held_out(folder, ear.sample_rate) for folder in args.corpora}
-    lines = rows("all", [clip for clips in corpora.values() for clip in clips], ear, args.ear)
+    ears = Ears.load(args.ear)
+    ear = ears.place
+    corpora = {folder.name: [judge(row, ears) for row in rows] for folder, rows in tests.items()}
+    lines = table("both", [clip for clips in corpora.values() for clip in clips], ears) if len(corpora) > 1 else []
     for name, clips in corpora.items():
-        lines += rows(name, clips, ear, args.ear)
+        lines += table(name, clips, ears)
     texts = ear.embed_texts(prompts)
     for name in GENERATORS:
         made = [ear.embed_clip(heard(args.made / name / f"{i:03d}.wav", ear.sample_rate)) for i in range(len(prompts))]
         lines += [line(f"made by {name}", score) for score in matching(np.stack(made) @ texts.T)]
     head = ["| clips | figure | value | 95 % interval | n | chance |", "|---|---|---|---|---|---|"]
-    table = "\n".join([*head, *lines])
-    print(table)
+    text = "\n".join([*head, *lines])
+    print(text)
     if args.out:
         told = f"`python benchmarks/ear.py` on {ear.identity}, {datetime.date.today()}; definitions in the script."
-        write_text(args.out, f"# {ear.name}\n\n{told}\n\n{table}\n")
+        write_text(args.out, f"# {ear.name}\n\n{told}\n\n{text}\n")
 
 
-def rows(name: str, clips: Sequence[Clip], ear: EarEmbedder, source: str) -> list[str]:
+def table(name: str, clips: Sequence[Clip], ears: Ears) -> list[str]:
     """All figures of some clips, as lines of the table."""
-    sounds = np.stack([ear.embed_clip(clip.audio) for clip in clips])
-    whole = ear.embed_texts([clip.captions[FULL] for clip in clips])
-    mixed = ear.embed_texts([clip.captions[i % len(clip.captions)] for i, clip in enumerate(clips)])
+    sounds = np.stack([clip.vector for clip in clips])
+    whole = ears.place.embed_texts([clip.captions[FULL] for clip in clips])
+    mixed = ears.place.embed_texts([clip.captions[i % len(clip.captions)] for i, clip in enumerate(clips)])
     lines = [line(f"{name}, full captions", score) for score in matching(sounds @ whole.T)]
     lines += [line(f"{name}, any captions", score) for score in matching(sounds @ mixed.T)]
-    return lines + [line(name, score) for score in naming(clips, source)]
+    return lines + [line(name, score) for score in naming(clips, ears)]
 
 
 def line(clips: str, score: Score) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,18 @@ def test_it_comes_back_as_it_was_saved(tmp_path: Path) -> None:
         loaded, _ = checkpoint.load_ear(tmp_path / str(bits))
         for ours, theirs in ((ear.read(["folk"]), loaded.read(["folk"])), (ear.hear(pair.frames), loaded.hear(pair.frames))):
             torch.testing.assert_close(theirs, ours, atol=allowed, rtol=0)
+
+
+def test_it_ships_without_a_codec(tmp_path: Path) -> None:
+    ship = runpy.run_path(str(Path(__file__).parent.parent / "recipes" / "ship.py"))["ship"]
+    ear = tiny().eval()
+    checkpoint.save(tmp_path / "run", ear, checkpoint.ear_manifest(ear.config))
+    with pytest.raises(ValueError, match=r"is an ear, which has no codec; leave out --codec[.]$"):
+        ship(tmp_path / "run", tmp_path / "shipped", "spectral-tiny")
+    ship(tmp_path / "run", tmp_path / "shipped", None, bits=8)
+    torch.testing.assert_close(
+        checkpoint.load_ear(tmp_path / "shipped")[0].read(["folk"]), ear.read(["folk"]), atol=0.05, rtol=0
+    )
 
 
 # The one that ships ---------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class EarConfig(Config):
     def tiny() -> "EarConfig":
         """Small enough for tests."""
         front = NotesConfig(sample_rate=8000, size=512, hop=160, lowest=110.0, octaves=4)
-        return EarConfig(front=front, width=16, blocks=1, dim=16, curves=2, words=WordsConfig(dim=16, longest=16))
+        return EarConfig(front=front, width=16, blocks=2, dim=16, curves=2, words=WordsConfig(dim=16, longest=16))
 
     def build(self) -> "Ear":
         return Ear(self)
