@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
 from counterpoint.analysis.heard import Heard
 from counterpoint.evaluation.evidence import Evidence
+from counterpoint.evaluation.features import Arrays
 from counterpoint.evaluation.hearing import Chroma
 from counterpoint.metrics import harmony, intervals, rhythm
 from counterpoint.metrics import melody as tunes
@@ -56,7 +60,7 @@ def drums(evidence: Evidence) -> list[Score]:
 def melody(evidence: Evidence) -> list[Score]:
     """MusicGen's chroma similarity as it is and where there is sound, and the accuracy of the tune's pitches."""
     made, real = zip(*evidence.pairs, strict=True)
-    ours, theirs = ([evidence.arrays(member, Chroma.identity) for member in members] for members in (made, real))
+    ours, theirs = ([_tensors(evidence.arrays(member, Chroma.identity)) for member in side] for side in (made, real))
     figures = {
         "melody_argmax": lambda a, b: tunes.melody_argmax(a["chroma"], b["chroma"]),
         "melody_argmax_sounding": lambda a, b: tunes.melody_argmax(a["chroma"], b["chroma"], a["sounds"], b["sounds"]),
@@ -67,6 +71,10 @@ def melody(evidence: Evidence) -> list[Score]:
         name = f"melody_{kind}_accuracy"
         scores.append(_compared(evidence, name, lambda a, b, kind=kind: tunes.lane_figures(a.melody, b.melody)[kind]))
     return scores
+
+
+def _tensors(arrays: Arrays) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _compared(evidence: Evidence, name: str, metric: Callable[[Heard, Heard], float]) -> Score:

@@ -1,7 +1,7 @@
 """An evaluation from sets of clips to a report: features once for each clip, then every metric that can be had."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from counterpoint.data.row import tally
@@ -61,36 +61,54 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Report:
     """Every figure of the made clips.  Raises ValueError for what is asked and cannot be had; clips of no use are left out."""
-    ears = _open(settings.ears)
+    asked = settings.metrics or tuple(name for name, family in FAMILIES.items() if family.usual)
+    ears = _open(settings.ears) if any(FAMILIES[name].ears for name in asked) else {}
     cache = Cache(settings.cache or default_cache(), settings.conditions)
     evidence = Evidence(made, real, ears, cache, settings.labels, spans, settings.seed)
     chosen, warnings = _choose(settings.metrics, evidence)
+    evidence = _listened(evidence, chosen, settings, progress)
+    scores, failed = _measured(evidence, chosen)
+    if not scores:
+        raise ValueError(f"Nothing can be measured: {failed[0]}")
+    return Report(
+        made=_described(evidence.made),
+        reference=None if evidence.real is None else _described(evidence.real),
+        protocol=_protocol(evidence, settings, chosen),
+        scores=tuple(scores),
+        warnings=(*warnings, *failed, *_cautions(evidence)),
+    )
+
+
+def _listened(evidence: Evidence, chosen: Sequence[str], settings: Settings, progress: Progress | None) -> Evidence:
+    """The evidence with every feature in the cache, less the clips that turned out to be of no use.  Raises ValueError where
+    none is left."""
     features = {feature: None for name in chosen for feature in FAMILIES[name].features}
     if any(FAMILIES[name].ears for name in chosen):
         features |= dict.fromkeys(settings.ears)
-    work = Work(tuple(features), settings.conditions, cache.folder)
-    refused = extract([*made.members, *(real.members if real else ())], work, settings.workers, progress)
-    made, real = made.without(refused), None if real is None else real.without(refused)
-    for side, clips in (("made", made), ("reference", real)):
-        if clips is not None and not clips.members:
+    work = Work(tuple(features), settings.conditions, evidence.cache.folder)
+    both = [clips for clips in (evidence.made, evidence.real) if clips is not None]
+    refused = extract([member for clips in both for member in clips.members], work, settings.workers, progress)
+    left = [clips.without(refused) for clips in both]
+    for clips in left:
+        if not clips.members:
             first = clips.skipped[0]
-            raise ValueError(f"No clip of the {side} set {clips.source} can be used; the first, {first.file}: {first.detail}.")
-    evidence = Evidence(made, real, ears, cache, settings.labels, spans, settings.seed)
+            raise ValueError(f"No clip of {clips.source} can be evaluated; the first, {first.file}: {first.detail}.")
+    return replace(evidence, made=left[0], real=left[1] if evidence.real is not None else None)
+
+
+def _measured(evidence: Evidence, chosen: Sequence[str]) -> tuple[list[Score], list[str]]:
+    """The figures that can be had, and why others cannot."""
     scores: list[Score] = []
+    failed = []
     for name in chosen:
         try:
+            lacks = FAMILIES[name].lacks(evidence)  # once more: clips may have been left out
+            if lacks is not None:
+                raise ValueError(f"it needs {lacks}.")
             scores += FAMILIES[name].scores(evidence)
         except ValueError as error:
-            if settings.metrics == (name,):
-                raise
-            warnings.append(f"{name} is left out: {error}")
-    return Report(
-        made=_described(made),
-        reference=None if real is None else _described(real),
-        protocol=_protocol(evidence, settings, chosen),
-        scores=tuple(scores),
-        warnings=(*warnings, *_cautions(made, real, evidence)),
-    )
+            failed.append(f"{name} is left out: {error}")
+    return scores, failed
 
 
 def _open(names: Sequence[str]) -> dict[str, Ear]:
@@ -144,8 +162,8 @@ def _protocol(evidence: Evidence, settings: Settings, chosen: Sequence[str]) -> 
     }
 
 
-def _cautions(made: ClipSet, real: ClipSet | None, evidence: Evidence) -> list[str]:
-    cautions = []
+def _cautions(evidence: Evidence) -> list[str]:
+    made, real, cautions = evidence.made, evidence.real, []
     for side, clips in (("made", made), ("reference", real)):
         if clips is not None and clips.skipped:
             reasons = tally(thing.reason for thing in clips.skipped)

@@ -43,7 +43,7 @@ class Chroma(Feature):
     def __call__(self, audio: Float[Tensor, "c n"], sample_rate: int) -> Arrays:
         mono = mix(audio, 1)
         sounds = sounding(mono)
-        return {"chroma": chroma(mono, sample_rate).numpy()[:, : len(sounds)], "sounds": sounds}
+        return {"chroma": chroma(mono, sample_rate)[:, : len(sounds)].numpy(), "sounds": sounds.numpy()}
 
 
 def to_arrays(heard: Heard) -> Arrays:

@@ -77,15 +77,11 @@ def seam(evidence: Evidence) -> list[Score]:
             return dict.fromkeys(SEAMS, float("nan"))
         ours, theirs, rate = _both(evidence, made, real)
         places = [place for place in span if NEAR < place < ours.shape[-1] / rate - NEAR]
-        found = seams(ours, rate, places, _chroma, theirs, evidence.seed)
+        found = seams(ours, rate, places, chroma, theirs, evidence.seed)
         worst = {f"seam_{name}": _told([vars(entry)[name] for entry in found], np.max) for name in HEARD}
         return {**worst, "audible_seams": float(bool(audible(found))), "kept_exactly": kept_exactly(ours, theirs, rate, [span])}
 
     return _collected(evidence, figures, SEAMS, chance=False)
-
-
-def _chroma(audio: Float[Tensor, "c n"], sample_rate: int) -> Float[np.ndarray, "12 t"]:
-    return chroma(audio, sample_rate).numpy()
 
 
 def _collected(
