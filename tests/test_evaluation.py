@@ -222,6 +222,18 @@ def test_a_model_is_asked_for_the_references_captions(
     assert times == {path: path.stat().st_mtime_ns for path in folder.glob("*.flac")}, "made once"
 
 
+def test_a_codec_is_measured_by_what_it_gives_back(made: Path, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.json"
+    assert run("spectral-tiny", "--against", made, "--cache", cache, "--clips", 3, "-o", out) == 0
+    found = {entry["name"]: entry for entry in json.loads(out.read_text())["scores"]}
+    assert found["log_mel_distance"]["value"] < 0.7 * found["log_mel_distance"]["floor"]
+    assert found["bitrate (codec=spectral-tiny)"]["value"] > found["entropy (codec=spectral-tiny)"]["value"] > 0
+    assert all(1 < entry["value"] <= 1024 for name, entry in found.items() if "perplexity" in name)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "made-spectral-tiny").glob("*.flac")}
+    assert len(times) == 3 and run("spectral-tiny", "--against", made, "--cache", cache, "--clips", 3, "-o", out) == 0
+    assert times == {path: path.stat().st_mtime_ns for path in times}, "coded once"
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -232,7 +244,8 @@ def test_a_model_is_asked_for_the_references_captions(
         (("{made}", "--against", "nowhere"), "no folder nowhere"),
         (("nosuch",), "no model 'nosuch'"),
         (("jasco-tiny",), "say what to ask it for"),
-        (("spectral-tiny", "--against", "{made}"), "does not make music"),
+        (("spectral-tiny",), "say what it is to give back"),
+        (("spectral-tiny", "--against", "{made}", "--plan", "none"), "leave --plan out"),
         (("{made}", "--against", "{made}", "--loudness", "3"), "3 LUFS"),
         (("{made}", "--against", "{made}", "--spans", "{made}"), "tells no spans"),
     ],

@@ -1,5 +1,6 @@
 """`counterpoint evaluate`: what was made, against what is real."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from counterpoint.evaluation.evaluation import Settings
     from counterpoint.evaluation.report import Report
     from counterpoint.evaluation.sets import ClipSet, Prompt
+
+
+CODED = ("reconstruction", "tokens")
+"""What a codec is measured by, unless metrics are named."""
 
 
 class Asking(TypedDict, total=False):
@@ -64,7 +69,8 @@ def evaluate(
     Parameters
     ----------
     source
-        A folder or manifest of audio; or a model, which makes a clip for each prompt first, and goes on where it was stopped.
+        A folder or manifest of audio; or a model, which makes a clip for each prompt first, and goes on where it was stopped;
+        or a codec, which gives the reference back.
     against
         The reference: a folder or manifest of real music.
     metrics
@@ -85,8 +91,9 @@ def evaluate(
 
     asking, comparing = asking or {}, comparing or {}
     destination.check_writable(out)
-    ears = tuple(embedder or evaluation.USUAL)
-    names = tuple(name.strip() for name in metrics.split(",") if name.strip())
+    codes = _is_codec(source)
+    names = tuple(name.strip() for name in metrics.split(",") if name.strip()) or (CODED if codes else ())
+    ears = tuple(embedder or ((f"codec={source}",) if codes else evaluation.USUAL))
     settings = evaluation.Settings(
         names, ears, comparing.get("seconds"), comparing.get("loudness"), comparing.get("labels", "exact"), seed, workers, cache
     )
@@ -113,13 +120,19 @@ def _report(
     most = comparing.get("clips")
     spans = read_spans(comparing["spans"]) if "spans" in comparing else None
     real = None if against is None else gather(against, comparing.get("split"), most)
+    folder = out.absolute().parent / f"made-{Path(source).name}"
     if _is_audio(Path(source)):
         for name in [*asking, *sampling]:
             raise ValueError(f"{source} holds audio that is made already, so --{name} would mean nothing; leave it out.")
         made = gather(Path(source), most=most)
+    elif _is_codec(source):
+        made = gather(_recode(source, {**asking, **sampling}, real, asking.get("made", folder)))
     else:
-        folder = asking.get("made", out.absolute().parent / f"made-{Path(source).name}")
-        made = gather(_make(source, asking, sampling, _prompts(source, against, asking, real)[:most], settings, folder))
+        made = gather(
+            _make(
+                source, asking, sampling, _prompts(source, against, asking, real)[:most], settings, asking.get("made", folder)
+            )
+        )
     with progress("listening", True) as bar:
         return evaluation.evaluate(made, real, settings, spans, bar)
 
@@ -127,6 +140,25 @@ def _report(
 def _is_audio(path: Path) -> bool:
     """A folder that is no checkpoint, or a manifest."""
     return path.is_file() or (path.is_dir() and not (path / "config.json").is_file())
+
+
+def _is_codec(source: str) -> bool:
+    from counterpoint.hub import checkpoint
+
+    if _is_audio(Path(source)):
+        return False
+    return checkpoint.read_manifest(checkpoint.locate(source)).kind in checkpoint.CODECS
+
+
+def _recode(source: str, asked: Mapping[str, object], real: "ClipSet | None", folder: Path) -> Path:
+    from counterpoint.evaluation.recoding import recode
+
+    for name in asked.keys() - {"made"}:
+        raise ValueError(f"{source} is a codec, which is asked for nothing; leave --{name} out.")
+    if real is None:
+        raise ValueError(f"{source} is a codec; say what it is to give back: --against FOLDER.")
+    with progress("coding", True) as bar:
+        return recode(source, real.members, folder, bar)
 
 
 def _prompts(source: str, against: Path | None, asking: Asking, real: "ClipSet | None") -> "list[Prompt]":

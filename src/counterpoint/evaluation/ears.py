@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from counterpoint.codecs.base import Codec
 from counterpoint.embedders.base import Ear, Embedder, Rater, Tagger, TextEmbedder
 from counterpoint.embedders.frames import CodecFrames
 from counterpoint.embedders.table import EMBEDDERS, open_embedder
@@ -43,12 +45,29 @@ class Listening(Feature):
         return arrays
 
 
+class Coding(Listening):
+    """A codec as a feature: its frames, and its tokens "k t" with their bins and frames a second, where it has them."""
+
+    def __init__(self, ear: CodecFrames, codec: Codec):
+        super().__init__(ear)
+        self.codec = codec
+
+    def __call__(self, audio: Float[Tensor, "c n"], sample_rate: int) -> Arrays:
+        arrays = dict(super().__call__(audio, sample_rate))
+        if self.codec.spec.levels:
+            tokens = self.codec.to_tokens(torch.from_numpy(arrays["frames"])[None])[0]
+            arrays |= {"tokens": tokens.numpy(), "bins": np.array(self.codec.spec.bins), "rate": np.array(self.codec.spec.rate)}
+        return arrays
+
+
 def open_features(name: str) -> list[Feature]:
     """What is taken of a clip under a name: "heard", "chroma", or what an ear hears.  Raises ValueError."""
     if name == "heard":
         return [Hearing()]
     if name == "chroma":
         return [Chroma()]
+    if name.startswith("codec="):
+        return [Coding(*_codec(name.removeprefix("codec=")))]
     return [Listening(ear) for ear in open_ears(name)]
 
 
@@ -66,9 +85,9 @@ def open_ears(name: str) -> list[Ear]:
         source = place or kind
         return [EarEmbedder(source), EarTagger(source)]
     if kind == "codec":
-        return [_codec(place)]
+        return [_codec(place)[0]]
     if kind not in EMBEDDERS:
-        raise ValueError(f"There is no embedder {kind!r}; known are {', '.join([*USUAL, *EMBEDDERS, 'ear'])}.")
+        raise ValueError(f"There is no embedder {kind!r}; known are {', '.join(dict.fromkeys([*USUAL, *EMBEDDERS, 'ear']))}.")
     return [open_embedder(kind, _located(place) if place else None, int(layer) if layer else None)]
 
 
@@ -76,7 +95,7 @@ def _is_shipped_ear(name: str) -> bool:
     return name in checkpoint.shipped() and name.startswith("ear")
 
 
-def _codec(place: str) -> Ear:
+def _codec(place: str) -> tuple[CodecFrames, Codec]:
     if not place:
         raise ValueError("The embedder codec needs a codec; name one, such as codec=encodec-tiny.")
     folder = checkpoint.locate(place)
@@ -86,7 +105,7 @@ def _codec(place: str) -> Ear:
     def encode(audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b t d"]:
         return codec.encode(audio)
 
-    return CodecFrames(encode, codec.spec, codec.sample_rate, codec.channels, codec=folder.name, digest=digest)
+    return CodecFrames(encode, codec.spec, codec.sample_rate, codec.channels, codec=folder.name, digest=digest), codec
 
 
 def _located(place: str) -> Path:

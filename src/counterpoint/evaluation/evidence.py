@@ -9,6 +9,7 @@ from numpy import ndarray
 from counterpoint.analysis.heard import Heard
 from counterpoint.data.spans import Span
 from counterpoint.embedders.base import Ear, Embedder, Rater, Tagger, TextEmbedder
+from counterpoint.embedders.frames import CodecFrames
 from counterpoint.evaluation.features import Arrays, Cache
 from counterpoint.evaluation.hearing import from_arrays, heard_identity, of_score
 from counterpoint.evaluation.sets import ClipSet, Member, pairs
@@ -50,6 +51,10 @@ class Evidence:
     @property
     def raters(self) -> dict[str, Rater]:
         return {name: ear for name, ear in self.ears.items() if isinstance(ear, Rater)}
+
+    @property
+    def codecs(self) -> dict[str, CodecFrames]:
+        return {name: ear for name, ear in self.ears.items() if isinstance(ear, CodecFrames)}
 
     @property
     def captions(self) -> list[tuple[Member, str]]:

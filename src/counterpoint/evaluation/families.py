@@ -23,6 +23,7 @@ SPANS = Need(lambda evidence: bool(evidence.spans), "the in-painted spans; give 
 EMBEDDER = Need(lambda evidence: bool(evidence.embedders), "an ear that embeds; give --embedder logmel")
 READER = Need(lambda evidence: bool(evidence.readers), "an ear that reads; give --embedder ear-tiny")
 TAGGER = Need(lambda evidence: bool(evidence.taggers), "an ear that tags; give --embedder ear-tiny")
+CODEC = Need(lambda evidence: bool(evidence.codecs), "a codec; give --embedder codec=MODEL")
 RATER = Need(lambda evidence: bool(evidence.raters), "an ear that judges; give --embedder audiobox=FOLDER")
 
 
@@ -63,6 +64,7 @@ FAMILIES: Mapping[str, Family] = {
     "drums": Family(controls.drums, (PAIRS,), ("heard",)),
     "melody": Family(controls.melody, (PAIRS,), ("heard", "chroma")),
     "reconstruction": Family(sound_pairs.reconstruction, (PAIRS,), usual=False),
+    "tokens": Family(sound_pairs.tokens, (CODEC,), ears=True, usual=False),
     "visqol": Family(sound_pairs.visqol, (PAIRS,), usual=False),
     "vocoding": Family(sound_pairs.vocoded, (PAIRS,), usual=False),
     "seams": Family(sound_pairs.seam, (PAIRS, SPANS)),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from counterpoint import audio as sound
 from counterpoint.analysis.chroma import chroma
 from counterpoint.evaluation.evidence import Evidence
 from counterpoint.evaluation.features import listen
+from counterpoint.evaluation.quality import named
 from counterpoint.evaluation.sets import Member
 from counterpoint.metrics import intervals, vocoding
 from counterpoint.metrics import reconstruction as given_back
@@ -50,6 +52,27 @@ def reconstruction(evidence: Evidence) -> list[Score]:
         return dict(zip(RECONSTRUCTION, values, strict=True))
 
     return _collected(evidence, figures, RECONSTRUCTION)
+
+
+def tokens(evidence: Evidence) -> list[Score]:
+    """How a codec's codes are used over the reference (the made clips, without one), and what a second of them takes."""
+    clips = evidence.real or evidence.made
+    scores = []
+    for name, ear in evidence.codecs.items():
+        stored = [evidence.arrays(member, ear.identity) for member in clips.members]
+        if "tokens" not in stored[0]:
+            raise ValueError(f"{name} has no tokens; leave this metric out, or name a codec that quantises.")
+        stream = torch.from_numpy(np.concatenate([arrays["tokens"] for arrays in stored], axis=1))
+        bins, rate = int(stored[0]["bins"]), float(stored[0]["rate"])
+        used, spread = given_back.use(stream, bins), given_back.perplexity(stream, bins)
+        figures = [Score(f"codebook_{i}_perplexity", float(p), n=len(clips), better="higher") for i, p in enumerate(spread, 1)]
+        figures += [
+            Score("codes_used", float(used.mean()), n=len(clips), unit="share", better="higher"),
+            Score("bitrate", given_back.bitrate(rate, len(stream), bins) / 1000, n=len(clips), unit="kbit/s", better="lower"),
+            Score("entropy", given_back.entropy_rate(rate, stream, bins) / 1000, n=len(clips), unit="kbit/s", better="lower"),
+        ]
+        scores += named(figures, name)
+    return scores
 
 
 def visqol(evidence: Evidence) -> list[Score]:

@@ -1,0 +1,46 @@
+"""What a codec gives back of the reference: appendix B of the study as one command."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from counterpoint import audio as sound
+from counterpoint.codecs.base import Codec
+from counterpoint.data.row import METADATA
+from counterpoint.embedders.weights import digest_of_tensors
+from counterpoint.evaluation.sets import Member
+from counterpoint.files import write_text
+from counterpoint.hub.checkpoint import load_codec
+from counterpoint.types import Progress
+
+
+def recode(name: str, members: Sequence[Member], folder: Path, progress: Progress | None = None) -> Path:
+    """Each clip through a codec and back, as tokens where it has them, under its own id; returns the folder.
+
+    A file's name tells the codec's weights and the clip's content, so that what is there is not made again.
+    """
+    codec = load_codec(name)
+    digest = digest_of_tensors(codec.state_dict())
+    rows = []
+    for done, member in enumerate(members, start=1):
+        target = folder / f"{hashlib.sha256(f'{digest} {member.digest}'.encode()).hexdigest()[:16]}.flac"
+        if not target.is_file():
+            audio, rate = sound.read(member.path, member.seconds, member.offset)
+            given = sound.mix(sound.resample(audio, rate, codec.sample_rate), codec.channels)
+            sound.write(target, _through(codec, given[None])[0], codec.sample_rate)
+        rows.append({"file_name": target.name, "id": member.id})
+        if progress:
+            progress(done, len(members))
+    write_text(folder / METADATA, "".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@torch.inference_mode()
+def _through(codec: Codec, audio: torch.Tensor) -> torch.Tensor:
+    frames = codec.encode(audio)
+    if codec.spec.levels:
+        frames = codec.from_tokens(codec.to_tokens(frames))
+    return codec.decode(frames, audio.shape[-1])
