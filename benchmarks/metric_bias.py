@@ -10,6 +10,7 @@ distances to 2000 clips of it; `replaced` extrapolates as `frechet_inf` does, bu
 import argparse
 import math
 import time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,9 @@ def main() -> None:
     lines = [
         "# How much does a distance depend on the number of clips?",
         "",
-        f"`python benchmarks/metric_bias.py`: Gaussians of {DIM} dimensions, one frame a clip; mean and standard deviation",
-        f"over {REPEATS} draws. Frechet distances to exact statistics, KAD to {REAL} clips of the reference.",
+        f"`python benchmarks/metric_bias.py --markdown FILE`, {date.today()}. Gaussians of {DIM} dimensions, one frame a clip;",
+        f"mean and standard deviation over {REPEATS} draws. Frechet distances to exact statistics, KAD to {REAL} clips of the",
+        "reference. `replaced` extrapolates from bootstrap samples: the bias stays. What is too few has no figure.",
         "",
         "| true FD | clips | FD | FAD-inf | FAD-inf, replaced | true KAD | KAD |",
         "|---|---|---|---|---|---|---|",

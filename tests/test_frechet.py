@@ -105,7 +105,7 @@ def test_extrapolation_takes_the_bias_off() -> None:
     assert np.mean([score.value for score in scores]) == pytest.approx(0.8, rel=0.1)
     assert plain > 1.2
     assert all(score.low < 0.8 < score.high and score.floor == 0 for score in scores)
-    assert "R^2 0.9" in scores[0].notes[-1] and "spread" in scores[0].notes[-1]
+    assert "R^2 0.9" in scores[0].notes[-1] and "spread" in scores[0].notes[-1]  # 2000 clips are enough: no other note
 
 
 def test_extrapolation_of_both_sides_finds_no_distance_between_halves() -> None:
@@ -115,6 +115,8 @@ def test_extrapolation_of_both_sides_finds_no_distance_between_halves() -> None:
 
 
 def test_too_few_clips_are_not_extrapolated() -> None:
+    bent = frechet.frechet_inf(music(0, 50), music(1, 50), points=4, seeds=2, draws=3)
+    assert "line bends below 80 clips" in bent.notes[-1]
     score = frechet.frechet_inf(music(0, 20, 1, 64), exact(64))
     assert math.isnan(score.value) and "too few" in score.notes[-1]
     assert "do not trust" in frechet.frechet(music(0, 20, 1, 64), exact(64), draws=3).notes[-1]

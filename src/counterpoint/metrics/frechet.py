@@ -28,6 +28,9 @@ DRAWS = 200
 POINTS = 15
 """Numbers of clips between half of them and all at which `frechet_inf` measures."""
 SEEDS = 5
+ENOUGH = 10
+"""Clips a dimension from which on the line is straight.  With 64 dimensions and frames that are half alike within a clip, 60,
+100, 200 and 400 clips left 27, 22, 9 and 6 % of the bias; of single frames, 600 in 128 dimensions took off 7 % too much."""
 SHOWN = 5
 """How many outliers a note of `per_song` names."""
 
@@ -136,8 +139,11 @@ def frechet_inf(
     low, high = _around(value, intercepts, _resampled(pair, draws, seed))
     fit = f"Slope {np.mean([line.slope for line in lines]):.4g} per 1/n, R^2 {np.mean([line.r2 for line in lines]):.3f}"
     notes += (f"{fit}, spread {spread:.2g} over {seeds} seeds.",)
-    if len(pair.made.frames) < 10 * dim:
-        notes += (f"Fewer than {10 * dim} frames: the line bends and the figure is too low.",)
+    if n < ENOUGH * dim:
+        off = distance(gaussian(pair.made.frames), pair.kept.statistics) - value
+        notes += (
+            f"The line bends below {ENOUGH * dim} clips: up to a quarter of the {off:.3g} that it takes off is in doubt.",
+        )
     return Score("frechet_inf", value, low, high, n, "", "lower", 0.0, notes)
 
 
