@@ -86,7 +86,7 @@ def test_only_the_first_tokens_are_read(ear: Clap) -> None:
 def test_sound_goes_through_16_bits(ear: Clap) -> None:
     place = torch.arange(480000) % 1000 / 2000
     coarse = (place * 32767).floor() / 32767
-    assert np.array_equal(ear.embed(coarse + 0.4 / 32767), ear.embed(coarse + 0.2 / 32767))
+    assert np.array_equal(ear.embed(coarse + 0.8 / 32767), ear.embed(coarse + 0.2 / 32767)), "cut off, not rounded"
 
 
 def test_results_of_transformers_4_and_5_are_both_understood() -> None:
