@@ -68,15 +68,20 @@ def agree(page: Browser, key: Key) -> None:
     page.press("Begin")
     page.press("Play the noise")
     page.press("It is comfortable")
-    page.run("window.play = HTMLMediaElement.prototype.play")
-    page.run("HTMLMediaElement.prototype.play = function () { this.playbackRate = 8; return window.play.call(this); }")
+    play_at(page, 8)
     for number, quiet in enumerate(key.headphones, start=1):
         page.wait(f"document.querySelector('h1')?.textContent.includes('{number} of')")
         page.press("Play the three tones")
         page.press(("The first", "The second", "The third")[quiet])
     page.wait("document.querySelector('h1')?.textContent === 'Your task'")
-    page.run("HTMLMediaElement.prototype.play = window.play")
+    play_at(page, 1)
     page.press("Start the test")
+
+
+def play_at(page: Browser, speed: int) -> None:
+    """What is played from now on is played so many times as fast."""
+    page.run("window.play ??= HTMLMediaElement.prototype.play")
+    page.run(f"HTMLMediaElement.prototype.play = function () {{ this.playbackRate = {speed}; return window.play.call(this); }}")
 
 
 def trial_of(page: Browser, study: Study) -> str:
@@ -175,9 +180,15 @@ def nothing_is_given_away(page: Browser) -> None:
     page.key("5", "Digit5")
     page.key("Enter", "Enter")
     assert page.run("document.querySelectorAll(':checked').length") == 0
-    for across in (0.2, 0.5, 0.9, 0.0):
-        page.click("canvas", max(across, 0.002))
+    for across in (0.2, 0.5, 0.9, 0.002):
+        page.click("canvas", across)
     assert page.run("document.querySelector('fieldset').disabled")
+    play_at(page, 8)
+    page.key(" ", "Space")
+    page.wait("document.querySelector('.clock').textContent.startsWith('0:01.0')")
+    assert page.run("document.querySelector('fieldset').disabled")  # nor is hearing it eight times as fast
+    play_at(page, 1)
+    page.click("canvas", 0.002)
     yellow = "[...document.querySelector('canvas').getContext('2d').getImageData(0, 3, canvas.width, 1).data]"
     row = page.run(f"(() => {{ const canvas = document.querySelector('canvas'); return {yellow}; }})()")
     pixels = [tuple(row[i : i + 3]) for i in range(0, len(row), 4)]
@@ -252,7 +263,7 @@ def test_several_clips_are_rated_beside_a_reference(page: Browser, tmp_path: Pat
         report = analyse(folder)
         page.run("window.confirm = () => true")
         page.press("Withdraw")
-        page.wait("document.querySelector('h1')?.textContent === 'Deleted'")
+        page.wait("document.querySelector('h1')?.textContent === 'Withdrawn'")
         assert page.run("localStorage.length") == 0
     finally:
         server.kill()

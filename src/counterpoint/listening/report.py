@@ -18,7 +18,7 @@ from counterpoint.listening.screening import Session, rules, screen, sessions, t
 from counterpoint.listening.study import REPORT, Key, Study, load_key, load_study
 
 FEW_RATERS, FEW_ITEMS = 10, 5
-"""With fewer, a bootstrap interval is narrower than it says."""
+"""With fewer, a bootstrap interval may be narrower than it says (benchmarks/listening_coverage.py)."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def analyse(folder: Path, draws: int = statistics.DRAWS, seed: int = 0) -> Repor
         notes.append(f"{known.torn} lines of the answers could not be read and are left out.")
     items = {judgment.item for judgment in judgments}
     if len(kept) < FEW_RATERS or len(items) < FEW_ITEMS:
-        notes.append(f"{len(kept)} raters and {len(items)} items are few: the intervals are narrower than they say.")
+        notes.append(f"{len(kept)} raters and {len(items)} items are few: the intervals may be narrower than they say.")
     return Report(
         study=study.study,
         kind=study.kind,

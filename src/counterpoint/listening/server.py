@@ -2,6 +2,8 @@
 
 import json
 import re
+import socket
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,12 +28,18 @@ class Server(ThreadingHTTPServer):
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 8000):
         """Raises ValueError where the folder is no test, OSError where the port is taken."""
         self.folder = folder.resolve()
-        self.study = load_study(folder)
-        super().__init__((host, port), Handler)
-        self.log = Log(self.folder, self.study)
+        self.log = Log(self.folder, load_study(folder))
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), Handler)
+        except BaseException:
+            self.log.close()
+            raise
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A listener who goes away in the middle of a sound is no news."""
+        """A listener who goes away in the middle of a sound is no news; whatever else goes wrong is."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     def server_close(self) -> None:
         """The port is free, and the file of answers closed."""

@@ -57,7 +57,7 @@ function thanks(store) {
     el("p", {}, "Your number is ", el("code", { id: "rater" }, store.state.rater), ". With it your answers can be withdrawn later, too."),
     el("p", { class: "forward" },
       button("Download my answers", () => download(store), { class: waiting ? "next" : "" }),
-      button("Withdraw: delete my answers", () => withdraw(store, note))),
+      button("Withdraw my answers", () => withdraw(store, note))),
     note,
   );
 }
@@ -70,10 +70,10 @@ function download(store) {
 }
 
 async function withdraw(store, note) {
-  if (!window.confirm("Delete all of your answers?")) return;
+  if (!window.confirm("Withdraw all of your answers?")) return;
   const done = await store.withdraw();
-  if (done) show(el("h1", {}, "Deleted"), el("p", {}, "Your answers do not count any more. Thank you all the same."));
-  else note.textContent = "The server does not answer, so nothing was deleted. Try again later, or send your number to the people who invited you.";
+  if (done) show(el("h1", {}, "Withdrawn"), el("p", {}, "Your answers do not count any more. Thank you all the same."));
+  else note.textContent = "The server does not answer, so nothing was withdrawn. Try again later, or send your number to the people who invited you.";
 }
 
 async function main() {
