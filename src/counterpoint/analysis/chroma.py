@@ -29,7 +29,7 @@ def chroma(audio: Float[Tensor, "c n"], sample_rate: int) -> Float[Tensor, "12 t
     """
     if not audio.numel():
         raise ValueError("There is no audio to take a chroma of: it has no samples; give a sound that is longer than nothing.")
-    sound = resample(mix(audio.float(), 1), sample_rate, RATE)[0].double()
+    sound = resample(mix(audio.detach().cpu().float(), 1), sample_rate, RATE)[0].double()
     sound = torch.nn.functional.pad(sound, (0, max(0, WINDOW - len(sound))))
     window = torch.hann_window(WINDOW, dtype=torch.float64)
     lines = torch.stft(sound, WINDOW, HOP, window=window, center=True, pad_mode="reflect", return_complex=True)

@@ -34,7 +34,7 @@ SILENCE = 1e-4
 
 def mono(audio: Float[Tensor, "c n"], sample_rate: int) -> Float[Tensor, " m"]:
     """The mean of the channels at RATE, at the root mean square LOUDNESS; silence stays silence."""
-    sound = resample(mix(audio.float(), 1), sample_rate, RATE)[0]
+    sound = resample(mix(audio.detach().cpu().float(), 1), sample_rate, RATE)[0]
     if not len(sound) or sound.abs().max() < SILENCE:
         return torch.zeros_like(sound)
     return sound * (LOUDNESS / sound.square().mean().sqrt())
