@@ -92,6 +92,30 @@ def matching(cosines: Array) -> list[Score]:
     ]
 
 
+def noticing(clips: Sequence[Clip], ears: Ears) -> list[Score]:
+    """How often a plain sentence scores higher than the same one with another clip's style, key or tempo (5 % away or more)."""
+    told = [(clip.tags["style"], ears.key.labels[clip.tags["key"]], clip.tags["tempo"]) for clip in clips]
+    scores = []
+    for place, name in enumerate(("style", "key", "tempo")):
+        noticed = []
+        for i, (clip, facts) in enumerate(zip(clips, told, strict=True)):
+            others = (other for other in [*told[i + 1 :], *told[:i]] if differs(other[place], facts[place]))
+            wrong = [*facts]
+            wrong[place] = next(others)[place]
+            texts = [f"a {style} piece in {key} at {tempo:.0f} bpm" for style, key, tempo in (facts, wrong)]
+            right, other = ears.place.embed_texts(texts) @ clip.vector
+            noticed.append(float(right > other))
+        scores.append(intervals.mean(f"a wrong {name} is noticed", noticed, better="higher", floor=0.5))
+    return scores
+
+
+def differs(one: str | float, other: str | float) -> bool:
+    """Whether two styles or keys are two, and two tempi more than 5 % apart."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one != other
+    return abs(one / other - 1) > 0.05
+
+
 # Tags -----------------------------------------------------------------------------------------------------------------
 
 
@@ -208,7 +232,7 @@ def table(name: str, clips: Sequence[Clip], ears: Ears) -> list[str]:
     mixed = ears.place.embed_texts([clip.captions[i % len(clip.captions)] for i, clip in enumerate(clips)])
     lines = [line(f"{name}, full captions", score) for score in matching(sounds @ whole.T)]
     lines += [line(f"{name}, any captions", score) for score in matching(sounds @ mixed.T)]
-    return lines + [line(name, score) for score in naming(clips, ears)]
+    return lines + [line(name, score) for score in [*noticing(clips, ears), *naming(clips, ears)]]
 
 
 def line(clips: str, score: Score) -> str:
