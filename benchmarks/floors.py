@@ -4,7 +4,7 @@
 
 Labels are exact, so that nothing here depends on an analyser: each clip's score is compared with another's (no clip keeps its
 own, five times over).  Melody similarity is that of the audio, by librosa's chroma in AudioCraft's configuration.  Beside each
-floor stands that of tempo, key or style told: clips that share it are nearer to each other than chance.
+floor stand the pairs among them of one style and of one key, which are nearer to each other, and how many these are.
 """
 
 import argparse
@@ -58,8 +58,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name, metric in METRICS.items():
         values = np.array([metric(clips[i], clips[other]) for i, other in pairs])
-        by_clip = np.nanmean(np.where(np.isnan(values).all(), 0, values).reshape(SHUFFLES, -1), axis=0)
-        floor = intervals.mean(name, by_clip)
+        rows = values.reshape(SHUFFLES, -1)
+        told = (~np.isnan(rows)).sum(0)
+        floor = intervals.mean(name, np.nansum(rows, axis=0) / np.where(told, told, np.nan))
         near = [mean_where(values, [likeness(clips[i], clips[other]) for i, other in pairs]) for likeness in LIKENESSES]
         own = np.nanmean([metric(clip, clip) for clip in clips])
         cells = f"{floor.value:.3f} ({floor.low:.3f} to {floor.high:.3f}) | {np.isnan(values).mean():.2f}"

@@ -94,6 +94,7 @@ def test_a_lane_is_the_notes_in_its_middles():
     notes = [Note(0.0, 0.04, 60, 90), Note(0.04, 0.1, 64, 90), Note(0.06, 0.08, 67, 90), Note(0.16, 9.0, 72, 90)]
     assert lane(notes, 0.2, 50.0).tolist() == [60, 60, 64, 67, 64, 0, 0, 0, 72, 72]
     assert lane([Note(0.0, 1.0, 60, 90), Note(0.0, 1.0, 48, 90)], 0.06, 50.0).tolist() == [60] * 3
+    assert lane([Note(0.04, 0.1, 48, 90), Note(0.0, 0.1, 60, 90)], 0.1, 50.0).tolist() == [60, 60, 48, 48, 48]
     assert lane([], 0.06, 50.0).tolist() == [0] * 3
 
 
