@@ -3,8 +3,8 @@
     python benchmarks/seams.py --corpus runs/corpus --clips 70
 
 Of each clip of 10 s, 4 s to 6 s are replaced, hard: by themselves, by themselves 6 dB louder, by another clip's.  It is told
-how often each figure is audible, with the untouched clip as reference, and with `--alone` without it too.  The limits were chosen on the valid splits
-of a corpus of either renderer; the test splits are what they have not seen.
+how often each figure is audible, with the untouched clip as reference, and with `--alone` without it too.  The limits were
+chosen on the valid splits of a corpus of either renderer.
 """
 
 import argparse

@@ -69,6 +69,7 @@ def test_log_mel_distance_of_a_level():
 
 def test_multi_resolution_stft_is_librosas():
     made, real = sounds()
+    real[:, 9000:] *= 1e-7  # far under the floor
     waves, distances = [audio[0].double().numpy() for audio in (made, real)], []
     for size in (2048, 1024, 512):
         ours, theirs = (np.abs(librosa.stft(wave, n_fft=size, hop_length=size // 4)) for wave in waves)

@@ -48,7 +48,7 @@ def test_untouched_music_has_no_seams_and_bad_fills_have(clips, known):
         assert heard(clip, reference) == ()
         if i < 2:
             gain = 2.0 if known else 0.5
-            assert {"loudness_ratio", "level_ratio"} <= set(heard(filled(clip, gain * clip), reference))
+            assert "loudness_ratio" in heard(filled(clip, gain * clip), reference)
         if i > 0:
             assert "timbre" in heard(filled(clip, clips[i - 1]), reference)
 
