@@ -27,6 +27,7 @@ ROOMS = (
     "pieces",
     "rng",
     "systems.codecgan",
+    "systems.ear",
     "systems.jasco",
     "systems.musicgen",
     "types",
