@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from counterpoint import audio as sound
+from counterpoint.analysis.chroma import chroma
 from counterpoint.data.row import split_of
 from counterpoint.metrics.seam import ONE, Seam, audible, seams
 
 FILLED = (4.0, 6.0)
-WINDOW = 16384
 
 
 def main() -> None:
@@ -68,16 +68,6 @@ CHANGES: Mapping[str, Callable[[Tensor, Tensor, int], Tensor]] = {
     "itself, 6 dB louder": lambda clip, _other, rate: filled(clip, 2 * clip, rate),
     "another song": filled,
 }
-
-
-def chroma(audio: Tensor, rate: int) -> Tensor:
-    """Powers of a spectrum's frequencies from 60 Hz to 4 kHz by their nearest pitch class, "12 t"."""
-    hertz = torch.fft.rfftfreq(WINDOW, 1 / rate)
-    classes = (69 + 12 * torch.log2(hertz.clamp_min(1) / 440)).round().long() % 12
-    weights = torch.nn.functional.one_hot(classes, 12).T * ((hertz > 60) & (hertz < 4000))
-    window = torch.hann_window(WINDOW)
-    power = torch.stft(audio.mean(0), WINDOW, WINDOW // 4, window=window, return_complex=True).abs().square()
-    return weights.float() @ power
 
 
 def read(corpus: Path, split: str, count: int) -> tuple[list[Tensor], int]:

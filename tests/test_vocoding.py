@@ -49,13 +49,13 @@ def test_noise_and_silence_are_not_voiced():
     assert not silence.voiced.any() and not silence.periodicity.any() and np.isfinite(silence.hertz).all()
     assert not yin(1e-5 * tone(220.0), RATE).voiced.any()  # a tone at -114 dB
     figures = compare(silence, silence).figures
-    assert math.isnan(figures["pitch rmse"]) and math.isnan(figures["voiced f1"]) and figures["periodicity rmse"] == 0
+    assert math.isnan(figures["pitch_rmse"]) and math.isnan(figures["voiced_f1"]) and figures["periodicity_rmse"] == 0
 
 
 def test_detuning_is_told_in_cents():
     real, same, sharp = (yin(tone(220.0 * 2 ** (cents / 1200)), RATE) for cents in (0, 0, 50))
-    assert compare(same, real).figures == {"pitch rmse": 0.0, "periodicity rmse": 0.0, "voiced f1": 1.0}
-    assert compare(sharp, real).figures["pitch rmse"] == pytest.approx(50, abs=3)
+    assert compare(same, real).figures == {"pitch_rmse": 0.0, "periodicity_rmse": 0.0, "voiced_f1": 1.0}
+    assert compare(sharp, real).figures["pitch_rmse"] == pytest.approx(50, abs=3)
 
 
 def track(hertz: list[float], periodicity: list[float], voiced: list[bool]) -> Voice:
@@ -66,9 +66,9 @@ def test_figures_pool_frames_not_clips():
     first = compare(track([440.0], [1.0], [True]), track([220.0], [0.4], [True]))
     second = compare(track([220.0] * 3, [0.5] * 3, [True, True, False]), track([220.0] * 9, [0.5] * 9, [True, False, True] * 3))
     figures = pooled([first, second]).figures
-    assert figures["pitch rmse"] == pytest.approx(math.sqrt(1200**2 / 2))
-    assert figures["periodicity rmse"] == pytest.approx(math.sqrt(0.36 / 4))
-    assert figures["voiced f1"] == pytest.approx(2 * 2 / (3 + 3))  # 2 hits, 1 invented, 1 missed
+    assert figures["pitch_rmse"] == pytest.approx(math.sqrt(1200**2 / 2))
+    assert figures["periodicity_rmse"] == pytest.approx(math.sqrt(0.36 / 4))
+    assert figures["voiced_f1"] == pytest.approx(2 * 2 / (3 + 3))  # 2 hits, 1 invented, 1 missed
 
 
 def test_scores_have_intervals_and_floors():

@@ -57,9 +57,9 @@ class Vocoded:
     def figures(self) -> dict[str, float]:
         """Root mean square errors of pitch (cents) and of periodicity, and voiced F1; NaN where there are no such frames."""
         return {
-            "pitch rmse": math.sqrt(self.cents / self.pitched) if self.pitched else math.nan,
-            "periodicity rmse": math.sqrt(self.periodicity / self.frames) if self.frames else math.nan,
-            "voiced f1": 2 * self.both / self.either if self.either else math.nan,
+            "pitch_rmse": math.sqrt(self.cents / self.pitched) if self.pitched else math.nan,
+            "periodicity_rmse": math.sqrt(self.periodicity / self.frames) if self.frames else math.nan,
+            "voiced_f1": 2 * self.both / self.either if self.either else math.nan,
         }
 
 
@@ -95,8 +95,8 @@ def vocoding_scores(made: Sequence[Voice], real: Sequence[Voice], seed: int = 0)
         chance = pooled([compare(ours, real[other]) for ours, other in zip(made, order, strict=True)]).figures
     scores = []
     for name, value in whole.items():
-        score = Score(name, value, n=len(clips), better="higher" if name == "voiced f1" else "lower", floor=chance[name])
-        score = replace(score, unit="cents" if name == "pitch rmse" else "")
+        score = Score(name, value, n=len(clips), better="higher" if name == "voiced_f1" else "lower", floor=chance[name])
+        score = replace(score, unit="cents" if name == "pitch_rmse" else "")
         if len(clips) > 1 and not math.isnan(value):
             drawn = intervals.resamples(len(clips), seed=seed)
             values = np.array([pooled([clips[i] for i in picked]).figures[name] for picked in drawn])
