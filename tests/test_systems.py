@@ -284,7 +284,9 @@ def test_an_item_of_a_flow_is_its_own_however_it_is_sampled(settings):
     for i in range(3):
         own = {name: column[i : i + 1] for name, column in told.items()}
         alone = system.generate(Canvas(frames[i : i + 1], given[i : i + 1]), own, [1 + i], how)
-        torch.testing.assert_close(alone[0], together[i], atol=2e-3, rtol=1e-3)
+        # rounding decides which steps dopri5 takes across the ends of an interval: then its tolerance is all that holds
+        atol = 1e-2 if settings.get("solver") == "dopri5" and "guidance_interval" in settings else 2e-3
+        torch.testing.assert_close(alone[0], together[i], atol=atol, rtol=1e-3)
 
 
 def rows_evaluated(system: System, how: jasco.Sampling) -> int:
