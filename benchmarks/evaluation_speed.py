@@ -21,7 +21,7 @@ from counterpoint.evaluation.features import Conditions
 from counterpoint.evaluation.sets import ClipSet, gather
 from counterpoint.files import write_text
 
-METRICS = ("frechet", "frechet-inf", "kernel", "chords", "key", "tempo", "beats", "drums", "melody")
+METRICS = ("frechet", "frechet-inf", "kad", "chords", "key", "tempo", "beats", "drums", "melody")
 
 
 def main() -> None:
@@ -37,8 +37,8 @@ def main() -> None:
     others = found.members[asked.clips :]  # under the names of the first: what is compared does not matter here
     real = ClipSet(found.source, tuple(replace(theirs, id=ours.id) for ours, theirs in zip(made.members, others, strict=True)))
     with tempfile.TemporaryDirectory() as cache:
-        settings = evaluation.settings(METRICS, ("logmel",), workers=asked.workers, cache=Path(cache))
-        work = Work(features_of(METRICS, ("logmel",)), Conditions(), Path(cache))
+        settings = evaluation.Settings(METRICS, ("logmel",), workers=asked.workers, cache=Path(cache))
+        work = Work(("logmel", "heard", "chroma"), Conditions(), Path(cache))
         extract(real.members, work, asked.workers)
         started = time.perf_counter()
         extract(made.members, work, asked.workers)
