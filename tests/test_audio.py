@@ -24,7 +24,8 @@ def noise(seconds: float = 2.0, channels: int = 1, seed: int = 0, rate: int = RA
 
 
 def tone(frequency: float, seconds: float = 1.0, rate: int = RATE) -> Tensor:
-    return 0.5 * torch.sin(2 * math.pi * frequency * torch.arange(round(seconds * rate)) / rate)[None]
+    time = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
+    return 0.5 * torch.sin(2 * math.pi * frequency * time)[None].float()
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
@@ -122,6 +123,23 @@ def test_resampling_keeps_the_tone_and_the_length(old: int, new: int) -> None:
     expected = tone(1000, 1.0, new)[:, : moved.shape[1]]
     assert (moved - expected)[:, new // 10 : -new // 10].abs().max() < 1e-3
     assert audio.resample(sound, old, old) is sound
+
+
+@pytest.mark.parametrize(("old", "new"), [(44100, 32000), (48000, 16000)])
+def test_resampling_is_scipys_below_the_new_band_and_silent_above(old: int, new: int) -> None:
+    above = tone(0.5 * (new / 2 + old / 2), 1.0, old)
+    assert audio.resample(above, old, new)[:, new // 10 : -new // 10].abs().max() < 1e-4, "aliases"
+    mixed = tone(440, 1.0, old) + tone(0.35 * new, 1.0, old)
+    divisor = math.gcd(old, new)
+    theirs = scipy.signal.resample_poly(mixed[0].double().numpy(), new // divisor, old // divisor, window=("kaiser", 14.0))
+    ours = audio.resample(mixed, old, new)[0]
+    length = min(len(theirs), len(ours))
+    inside = slice(new // 10, length - new // 10)
+    assert (ours[:length] - torch.from_numpy(theirs[:length]).float())[inside].abs().max() < 5e-3
+
+
+def test_a_sine_of_full_scale_at_997_hz_has_the_standards_loudness() -> None:
+    assert audio.loudness(2 * tone(997, 5.0, 48000), 48000) == pytest.approx(-3.01, abs=0.1)
 
 
 def test_mixing_channels() -> None:

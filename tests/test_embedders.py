@@ -160,7 +160,7 @@ def test_a_digest_of_tensors_knows_name_shape_and_value() -> None:
 def test_every_ear_of_the_table_says_what_it_needs() -> None:
     for name, entry in EMBEDDERS.items():
         if entry.need == "weights":
-            with pytest.raises(ValueError, match=f"give --weights {name}=FOLDER; they are published at") as error:
+            with pytest.raises(ValueError, match=f"name them, as {name}=PLACE; they are published at") as error:
                 open_embedder(name)
             assert entry.published in str(error.value)
     with pytest.raises(ValueError, match="Did you mean 'vggish'"):

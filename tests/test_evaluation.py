@@ -7,14 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from counterpoint import cli
 from counterpoint.data.corpus.corpus import compose_corpus
+from counterpoint.embedders.weights import digest_of_tensors
+from counterpoint.evaluation import ears
 from counterpoint.evaluation.evaluation import Settings, evaluate
+from counterpoint.evaluation.evidence import Evidence
 from counterpoint.evaluation.families import FAMILIES
+from counterpoint.evaluation.features import Cache, Conditions
 from counterpoint.evaluation.hearing import from_arrays, of_score, to_arrays
 from counterpoint.evaluation.report import Report
-from counterpoint.evaluation.sets import gather
+from counterpoint.evaluation.sets import first, gather, pairs
 from counterpoint.metrics.base import Score
 
 CLIPS, SECONDS = 6, 4.0
@@ -186,6 +191,85 @@ def test_a_perfect_ear_hears_the_score(corpus: Path) -> None:
     assert len(heard.drums["any"]) <= len(struck) and (not struck or heard.drums["any"][0] == struck[0])
 
 
+def test_clips_that_are_cut_are_compared_with_scores_that_are_cut(corpus: Path, cache: Path) -> None:
+    metrics = ("beats", "drums", "chords")
+    cut = scores(evaluate(gather(corpus), gather(corpus), Settings(metrics, seconds=2.5, cache=cache)))
+    whole = scores(evaluate(gather(corpus), gather(corpus), Settings(metrics, cache=cache)))
+    for name in ("beat_f1", "drum_onset_f1", "chord_overlap_majmin"):
+        assert cut[name].value > whole[name].value - 0.15, name
+
+
+def test_clips_that_sound_alike_keep_their_own_captions_and_partners(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    real, one = gather(corpus, most=3), next(iter(sorted(corpus.rglob("*.flac"))))
+    for member in real.members:
+        shutil.copy(one, tmp_path / f"{member.id}.flac")
+    evidence = Evidence(gather(tmp_path), real, {}, Cache(cache, Conditions()))
+    assert [caption for _, caption in evidence.captions] == [member.captions[0] for member in real.members]
+    assert len({caption for _, caption in evidence.captions}) == 3
+
+
+def test_clips_of_one_name_have_no_partner_that_is_known(made: Path, tmp_path: Path) -> None:
+    path = next(iter(sorted(made.iterdir())))
+    for place in ("a/x.flac", "b/x.flac", "c/y.flac"):
+        (tmp_path / "real" / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "real" / place)
+    (tmp_path / "made").mkdir()
+    shutil.copy(path, tmp_path / "made" / "x.flac")
+    with pytest.raises(ValueError, match="2 clips of a set are called 'x'"):
+        pairs(gather(tmp_path / "made"), gather(tmp_path / "real"))
+    shutil.copy(path, tmp_path / "real" / "a" / "x.wav")
+    with pytest.raises(ValueError, match=r"both called a/x"):
+        gather(tmp_path / "real")
+
+
+def test_the_first_clips_are_those_that_have_partners(made: Path, corpus: Path, tmp_path: Path) -> None:
+    for name in ("000003.flac", "000004.flac"):
+        shutil.copy(made / name, tmp_path / name)
+    ours, theirs = first(gather(tmp_path), gather(corpus), 1)
+    assert theirs is not None and [m.id for m in ours.members] == [m.id for m in theirs.members] == ["000003"]
+
+
+def test_a_clip_of_no_use_spoils_no_pair_but_its_own(made: Path, corpus: Path, cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "made")
+    sound, rate = soundfile.read(tmp_path / "made" / "000001.flac")
+    soundfile.write(tmp_path / "made" / "000001.flac", np.zeros_like(sound), rate)
+    report = evaluate(gather(tmp_path / "made"), gather(corpus), Settings(("reconstruction",), cache=cache))
+    assert scores(report)["si_snr"].n == CLIPS - 1
+
+
+def test_seams_are_heard_beside_what_untouched_music_scores(made: Path, corpus: Path, cache: Path, tmp_path: Path) -> None:
+    folder, files = tmp_path / "made", sorted(corpus.rglob("*.flac"))
+    folder.mkdir()
+    for i, path in enumerate(files[:3]):
+        (sound, rate), (other, _) = soundfile.read(path), soundfile.read(files[i + 1])
+        sound[rate : 3 * rate] = 2 * other[rate : 3 * rate]
+        soundfile.write(folder / path.name, np.clip(sound, -1, 1), rate)
+    spans = {path.stem: (1.0, 3.0) for path in files[:3]}
+    report = evaluate(gather(folder), gather(corpus), Settings(("seams",), cache=cache), spans)
+    found = scores(report)
+    assert found["seam_level_ratio"].value > found["seam_level_ratio"].ceiling and found["audible_seams"].value > 0.5
+    assert found["kept_exactly"].value > 60
+    with pytest.raises(ValueError, match="no span is that of a made clip"):
+        evaluate(gather(folder), gather(corpus), Settings(("seams",), cache=cache), {"stranger": (1.0, 2.0)})
+    whole = evaluate(gather(folder), gather(corpus), Settings(("seams",), cache=cache), {files[0].stem: (0.0, SECONDS)})
+    assert np.isnan(scores(whole)["audible_seams"].value), "no seam is heard where none is"
+    assert whole.protocol_id != report.protocol_id
+
+
+def test_what_a_reference_is_labelled_by_is_told(made: Path, corpus: Path, cache: Path) -> None:
+    plain = evaluate(gather(corpus), gather(made), Settings(("beats",), cache=cache))
+    assert plain.protocol["labels"] == {"exact": 0, "heard": CLIPS}
+    assert any("6 of 6 reference clips have no exact score" in warning for warning in plain.warnings)
+
+
+def test_a_codecs_identity_is_of_its_tokens_too(made: Path, cache: Path) -> None:
+    ear, codec = ears._codec("spectral-tiny")
+    before = ear.identity
+    with torch.no_grad():
+        next(iter(codec.token_state().values())).add_(1.0)
+    assert digest_of_tensors({**codec.frame_state(), **codec.token_state()}) not in before
+
+
 # The command ----------------------------------------------------------------------------------------------------------
 
 
@@ -213,13 +297,34 @@ def test_a_model_is_asked_for_the_references_captions(
     out = tmp_path / "report.json"
     asked = ("--clips", 2, "--seconds", 2, "--steps", 1, "--metrics", "tempo", "--cache", cache, "-o", out, "--plan", "given")
     assert run(tiny_model, "--against", corpus, *asked) == 0
-    folder = tmp_path / f"made-{tiny_model.name}"
+    (folder,) = tmp_path.glob(f"made-{tiny_model.name}-*")
     rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == ["000000", "000001"]
     assert json.loads(out.read_text())["made"]["clips"] == 2
     times = {path: path.stat().st_mtime_ns for path in folder.glob("*.flac")}
     assert len(times) == 2 and run(tiny_model, "--against", corpus, *asked) == 0
     assert times == {path: path.stat().st_mtime_ns for path in folder.glob("*.flac")}, "made once"
+
+
+def test_what_a_model_makes_goes_into_no_folder_of_others(
+    tiny_model: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs"
+    shutil.copytree(corpus, theirs)
+    before = (theirs / "metadata.jsonl").read_bytes()
+    asked = ("--against", corpus, "--clips", 1, "--metrics", "tempo", "-o", tmp_path / "r.json")
+    assert run(tiny_model, *asked, "--made", theirs) == 2 and "were not made here" in capsys.readouterr().err
+    assert run("spectral-tiny", "--against", corpus, "--made", theirs, "-o", tmp_path / "r.json") == 2
+    assert (theirs / "metadata.jsonl").read_bytes() == before
+
+
+def test_prompts_of_ones_own_have_no_partners(
+    tiny_model: Path, corpus: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.txt").write_text("a slow waltz\n")
+    asked = ("--against", corpus, "--prompts", tmp_path / "p.txt", "--seconds", 2, "--steps", 1, "--cache", cache)
+    assert run(tiny_model, *asked, "--metrics", "tempo", "-o", tmp_path / "r.json") == 2
+    assert "a reference clip of the same id" in capsys.readouterr().err
 
 
 def test_a_codec_is_measured_by_what_it_gives_back(made: Path, cache: Path, tmp_path: Path) -> None:
@@ -229,7 +334,7 @@ def test_a_codec_is_measured_by_what_it_gives_back(made: Path, cache: Path, tmp_
     assert found["log_mel_distance"]["value"] < 0.7 * found["log_mel_distance"]["floor"]
     assert found["bitrate (codec=spectral-tiny)"]["value"] > found["entropy (codec=spectral-tiny)"]["value"] > 0
     assert all(1 < entry["value"] <= 1024 for name, entry in found.items() if "perplexity" in name)
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "made-spectral-tiny").glob("*.flac")}
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("made-spectral-tiny-*/*.flac")}
     assert len(times) == 3 and run("spectral-tiny", "--against", made, "--cache", cache, "--clips", 3, "-o", out) == 0
     assert times == {path: path.stat().st_mtime_ns for path in times}, "coded once"
 
@@ -247,6 +352,9 @@ def test_a_codec_is_measured_by_what_it_gives_back(made: Path, cache: Path, tmp_
         (("spectral-tiny",), "say what it is to give back"),
         (("spectral-tiny", "--against", "{made}", "--plan", "none"), "leave --plan out"),
         (("{made}", "--against", "{made}", "--loudness", "3"), "3 LUFS"),
+        (("{made}", "--against", "{made}", "--clips", "0"), "0 clips cannot"),
+        (("{made}", "--against", "{made}", "--metrics", "key", "--embedder", "logmel"), "without an embedder"),
+        (("{made}", "--against", "{made}", "--metrics", "key", "--spans", "{made}"), "Only the metric seams"),
         (("{made}", "--against", "{made}", "--spans", "{made}"), "tells no spans"),
     ],
 )

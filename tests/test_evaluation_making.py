@@ -63,4 +63,4 @@ def test_what_cannot_be_made_is_one_sentence(tiny_model: Path, tmp_path: Path) -
         make(Asking(str(tiny_model), plan="given"), PROMPTS, tmp_path)
     with pytest.raises(ValueError, match="no plan 'maybe'"):
         make(Asking(str(tiny_model), plan="maybe"), PROMPTS, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.flac"))

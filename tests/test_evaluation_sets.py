@@ -136,10 +136,10 @@ def test_a_folder_without_use_is_one_sentence(tmp_path: Path) -> None:
 def test_prompts_are_lines_or_tables_or_captions(tmp_path: Path) -> None:
     text = tmp_path / "p.txt"
     text.write_text("a waltz\n\n  a march  \n")
-    assert prompts(text) == [Prompt("000000", "a waltz"), Prompt("000001", "a march")]
+    assert prompts(text) == [Prompt("prompt-000000", "a waltz"), Prompt("prompt-000001", "a march")]
     lines = tmp_path / "p.jsonl"
     lines.write_text(json.dumps({"text": "a waltz", "id": "w", "seconds": 3}) + "\n" + json.dumps({"text": "a march"}) + "\n")
-    assert prompts(lines) == [Prompt("w", "a waltz", 3), Prompt("000001", "a march")]
+    assert prompts(lines) == [Prompt("w", "a waltz", 3), Prompt("prompt-000001", "a march")]
     assert prompts(lines, most=1) == [Prompt("w", "a waltz", 3)]
     write(tmp_path / "data" / "a.wav")
     (tmp_path / "data" / "a.txt").write_text("a slow waltz\nthree four time\n")

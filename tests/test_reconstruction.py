@@ -136,7 +136,7 @@ def test_visqol_orders_what_ears_do():
 def test_visqol_that_fails_is_no_zero(monkeypatch):
     score = visqol_score([4.0, math.nan, 3.0, math.nan])
     assert score.value == 3.5 and score.n == 2 and any("50%" in note for note in score.notes)
-    assert visqol_score([4.0, 3.0]).notes == ()
+    assert not any("failed" in note for note in visqol_score([4.0, 3.0]).notes)
     monkeypatch.setitem(sys.modules, "visqol", None)
     with pytest.raises(ValueError, match=r"pip install 'counterpoint\[visqol\]'"):
         visqol(torch.ones(1, 9), torch.ones(1, 9), RATE)

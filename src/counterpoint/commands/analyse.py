@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from counterpoint.analysis.heard import Heard
 
 
+PICTURES = (".png", ".pdf", ".svg")
+
+
 def analyse(
     *files: Path,
     picture: Annotated[Path | None, Parameter(name=["--picture", "-p"])] = None,
@@ -38,6 +41,11 @@ def analyse(
         drawing.require_matplotlib()
         if len(files) > 1 and picture.suffix:
             raise ValueError(f"{len(files)} files do not fit into the picture {picture}; name a folder for them.")
+        if picture.suffix and picture.suffix.lower() not in PICTURES:
+            raise ValueError(f"{picture} cannot be drawn; let its name end in {', '.join(PICTURES)}.")
+        for file in files:
+            if [other.stem for other in files].count(file.stem) > 1:
+                raise ValueError(f"Several files are called {file.stem}, and so would be their pictures; analyse them apart.")
     heard: dict[str, Any] = {}
     failed: list[str] = []
     for file in files:
@@ -45,7 +53,7 @@ def analyse(
             sound, rate = audio.read(file)
             found = hear(sound, rate)
         except ValueError as error:
-            failed.append(str(error))
+            failed.append(str(error) if str(file) in str(error) else f"{file}: {error}")
             continue
         say(describe(str(file), found))
         heard[str(file)] = as_json(found)

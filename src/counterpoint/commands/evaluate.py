@@ -1,5 +1,6 @@
 """`counterpoint evaluate`: what was made, against what is real."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
@@ -88,6 +89,7 @@ def evaluate(
     """
     from counterpoint import destination
     from counterpoint.evaluation import evaluation, report
+    from counterpoint.evaluation.families import FAMILIES
 
     asking, comparing = asking or {}, comparing or {}
     destination.check_writable(out)
@@ -97,6 +99,10 @@ def evaluate(
     settings = evaluation.Settings(
         names, ears, comparing.get("seconds"), comparing.get("loudness"), comparing.get("labels", "exact"), seed, workers, cache
     )
+    if embedder and names and not any(FAMILIES[name].ears for name in names):
+        raise ValueError(f"{', '.join(names)} are heard without an embedder; leave --embedder out, or ask for frechet or text.")
+    if "spans" in comparing and names and "seams" not in names:
+        raise ValueError("Only the metric seams looks at spans; leave --spans out, or ask for seams.")
     with interruptible(lambda: "what is made and heard stays; the same command goes on"):
         found = _report(source, against, asking, comparing, sampling or {}, settings, out)
         found.save(out)
@@ -115,26 +121,32 @@ def _report(
 ) -> "Report":
     from counterpoint.data.spans import read_spans
     from counterpoint.evaluation import evaluation
-    from counterpoint.evaluation.sets import gather
+    from counterpoint.evaluation.sets import first, gather
 
     most = comparing.get("clips")
     spans = read_spans(comparing["spans"]) if "spans" in comparing else None
-    real = None if against is None else gather(against, comparing.get("split"), most)
-    folder = out.absolute().parent / f"made-{Path(source).name}"
+    real = None if against is None else gather(against, comparing.get("split"))
+    folder = asking.get("made", out.absolute().parent / f"made-{Path(source).name}-{_short(asking, sampling, settings)}")
     if _is_audio(Path(source)):
         for name in [*asking, *sampling]:
             raise ValueError(f"{source} holds audio that is made already, so --{name} would mean nothing; leave it out.")
-        made = gather(Path(source), most=most)
+        made = gather(Path(source))
     elif _is_codec(source):
-        made = gather(_recode(source, {**asking, **sampling}, real, asking.get("made", folder)))
+        if real is not None and most is not None:
+            real = first(real, real, most)[0]
+        made = gather(_recode(source, {**asking, **sampling}, real, folder))
     else:
-        made = gather(
-            _make(
-                source, asking, sampling, _prompts(source, against, asking, real)[:most], settings, asking.get("made", folder)
-            )
-        )
+        made = gather(_make(source, asking, sampling, _prompts(source, against, asking, real)[:most], settings, folder))
+    if most is not None:
+        made, real = first(made, real, most)
     with progress("listening", True) as bar:
         return evaluation.evaluate(made, real, settings, spans, bar)
+
+
+def _short(asking: Asking, sampling: Sampler, settings: "Settings") -> str:
+    """A few letters that differ where a model is asked otherwise: each way of asking has a folder of its own."""
+    told = [sorted((name, str(value)) for name, value in {**asking, **sampling}.items()), settings.seed, settings.seconds]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:6]
 
 
 def _is_audio(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """`counterpoint listen`: make a listening test, run it, and read what it says."""
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -119,7 +120,8 @@ def _bind(server: "type[Server]", test: Path, host: str, port: int) -> "Server":
     except OverflowError:
         raise ValueError(f"--port must be from 0 to 65535, not {port}.") from None
     except OSError as error:
-        raise ValueError(f"{host}:{port} cannot be used ({error.strerror}); choose another --port or --host.") from error
+        reason = "in use, or not this machine's" if error.errno == errno.EBADF else error.strerror
+        raise ValueError(f"{host}:{port} cannot be used ({reason}); choose another --port or --host.") from error
 
 
 @listen_app.command

@@ -103,7 +103,7 @@ def open_embedder(name: str, weights: Path | None = None, layer: int | None = No
             raise ValueError(f"{name} needs no weights; leave {weights} out.")
         return LogMel()
     if weights is None:
-        raise ValueError(f"{name} needs its weights: give --weights {name}=FOLDER; they are published at {entry.published}.")
+        raise ValueError(f"{name} needs its weights: name them, as {name}=PLACE; they are published at {entry.published}.")
     if name not in _LAYERED:
         return _OPENERS[name](weights)
     found = Speech(weights, layer)

@@ -21,6 +21,8 @@ from counterpoint.systems.ear import FASTEST, KEYS, SLOWEST, TEMPI, Ear, Names
 
 SHIPPED = "ear-tiny"
 WINDOW_SECONDS = 10.0
+WINDOWING = 2
+"""Raised whenever windows are cut in another way: a part of the identity."""
 
 Tag = Literal["style", "key", "tempo"]
 
@@ -31,7 +33,7 @@ class EarEmbedder(TextEmbedder):
     def __init__(self, source: str | Path = SHIPPED) -> None:
         """Raises ValueError where `source` is no ear: a shipped name, a folder, or a Hub id that was typed."""
         self.ear, manifest = checkpoint.load_ear(source)
-        self.name, self.version, self.digest = Path(source).name, manifest.version, manifest.weights[:8]
+        self.name, self.version, self.digest = Path(source).name, f"{manifest.version}.{WINDOWING}", manifest.weights[:8]
         self.sample_rate, self.dim = manifest.capability.sample_rate, self.ear.config.dim
 
     @torch.inference_mode()
@@ -53,7 +55,8 @@ class EarTagger(Tagger):
     def __init__(self, source: str | Path = SHIPPED, tag: Tag = "style") -> None:
         """Raises ValueError where `source` is no ear, or one that has learnt no styles."""
         self.ear, manifest = checkpoint.load_ear(source)
-        self.name, self.version, self.digest = f"{Path(source).name} {tag}", manifest.version, manifest.weights[:8]
+        self.name, self.digest = f"{Path(source).name} {tag}", manifest.weights[:8]
+        self.version = f"{manifest.version}.{WINDOWING}"
         self.sample_rate, self.tag = manifest.capability.sample_rate, tag
         self.labels = labels(self.ear, tag)
         if not self.labels:
@@ -84,10 +87,14 @@ def labels(ear: Ear, tag: Tag) -> tuple[str, ...]:
 
 
 def windows(audio: Float[Tensor, " n"], length: int) -> list[Float[Tensor, " _"]]:
-    """Parts of `length` samples, one after the other, the last one at the end; a shorter sound as it is."""
+    """Parts of `length` samples, one after the other, the last one at the end; a shorter sound as it is.
+
+    What is longer by a hundredth is heard without its last moments: mp3 files last a little longer than they should.
+    """
     last = max(0, len(audio) - length)
-    starts = [*range(0, last, length), last]
-    return [audio[start : start + length] for start in starts]
+    if last <= 0.01 * length:
+        return [audio[:length]]
+    return [audio[start : start + length] for start in [*range(0, last, length), last]]
 
 
 def _heard(ear: Ear, audio: Float[Tensor, " n"]) -> Float[Tensor, "t h"]:

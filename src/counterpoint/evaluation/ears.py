@@ -17,7 +17,7 @@ from counterpoint.embedders.frames import CodecFrames
 from counterpoint.embedders.table import EMBEDDERS, open_embedder
 from counterpoint.embedders.weights import digest_of_tensors
 from counterpoint.evaluation.ear import EarEmbedder, EarTagger
-from counterpoint.evaluation.features import Arrays, Feature
+from counterpoint.evaluation.features import Arrays, Feature, Presence
 from counterpoint.evaluation.hearing import Chroma, Hearing
 from counterpoint.hub import checkpoint
 
@@ -64,6 +64,8 @@ def open_features(name: str) -> list[Feature]:
     """What is taken of a clip under a name: "heard", "chroma", or what an ear hears.  Raises ValueError."""
     if name == "heard":
         return [Hearing()]
+    if name == "presence":
+        return [Presence()]
     if name == "chroma":
         return [Chroma()]
     if name.startswith("codec="):
@@ -92,7 +94,7 @@ def open_ears(name: str) -> list[Ear]:
 
 
 def _is_shipped_ear(name: str) -> bool:
-    return name in checkpoint.shipped() and name.startswith("ear")
+    return name in checkpoint.shipped() and checkpoint.read_manifest(checkpoint.locate(name)).kind in checkpoint.EARS
 
 
 def _codec(place: str) -> tuple[CodecFrames, Codec]:
@@ -100,7 +102,7 @@ def _codec(place: str) -> tuple[CodecFrames, Codec]:
         raise ValueError("The embedder codec needs a codec; name one, such as codec=encodec-tiny.")
     folder = checkpoint.locate(place)
     codec = checkpoint.load_codec(place)
-    digest = digest_of_tensors(codec.frame_state())
+    digest = digest_of_tensors({**codec.frame_state(), **codec.token_state()})
 
     def encode(audio: Float[Tensor, "b c n"]) -> Float[Tensor, "b t d"]:
         return codec.encode(audio)

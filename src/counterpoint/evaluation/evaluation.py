@@ -1,9 +1,14 @@
 """An evaluation from sets of clips to a report: features once for each clip, then every metric that can be had."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import soundfile
+
+import counterpoint
 from counterpoint.data.row import tally
 from counterpoint.data.spans import Span
 from counterpoint.embedders.base import Ear
@@ -12,8 +17,9 @@ from counterpoint.evaluation.evidence import Evidence
 from counterpoint.evaluation.extraction import Work, extract
 from counterpoint.evaluation.families import FAMILIES
 from counterpoint.evaluation.features import Cache, Conditions, default_cache
+from counterpoint.evaluation.hearing import Chroma, heard_identity
 from counterpoint.evaluation.report import Report
-from counterpoint.evaluation.sets import ClipSet
+from counterpoint.evaluation.sets import ClipSet, Member
 from counterpoint.metrics.base import Score
 from counterpoint.types import Progress
 
@@ -156,10 +162,31 @@ def _protocol(evidence: Evidence, settings: Settings, chosen: Sequence[str]) -> 
         "reference": None if real is None else {"digest": real.digest[:12], "clips": len(real)},
         "loudness": "as it is" if settings.conditions.loudness is None else f"{settings.conditions.loudness:g} LUFS",
         "seconds": settings.seconds or [lengths[0], lengths[-1]],
-        "labels": settings.labels,
+        "labels": _labels(evidence),
+        "told": _digest([[m.id, m.captions[:1], m.values.get("annotation") and _content(m)] for m in evidence.real.members])
+        if evidence.real
+        else None,
+        "spans": None if evidence.spans is None else _digest(sorted(evidence.spans.items())),
+        "analysers": [heard_identity(), Chroma.identity],
+        "made": {"clips": len(evidence.made), "pairs": len(evidence.pairs)},
+        "counterpoint": counterpoint.__version__,
         "metrics": list(chosen),
         "seed": settings.seed,
     }
+
+
+def _labels(evidence: Evidence) -> dict[str, int]:
+    """How many made clips are compared with exact scores, and how many with what is heard in the reference."""
+    exact = sum(evidence.labels == "exact" and real.score is not None for _, real in evidence.pairs)
+    return {"exact": exact, "heard": len(evidence.pairs) - exact}
+
+
+def _content(member: Member) -> str:
+    return hashlib.sha256(Path(member.values["annotation"]).read_bytes()).hexdigest()[:12]
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 
 def _cautions(evidence: Evidence) -> list[str]:
@@ -168,8 +195,18 @@ def _cautions(evidence: Evidence) -> list[str]:
         if clips is not None and clips.skipped:
             reasons = tally(thing.reason for thing in clips.skipped)
             cautions.append(f"{len(clips.skipped)} files of the {side} set are left out ({reasons}); the report names each.")
+    rates = sorted({soundfile.info(m.path).samplerate for clips in (made, real) if clips for m in clips.members})
+    if len(rates) > 1:
+        cautions.append(
+            f"The clips have the sample rates {', '.join(map(str, rates))}; those of less lack the treble of the others."
+        )
     if real is None:
         return cautions
+    labels = _labels(evidence)
+    if evidence.labels == "exact" and labels["heard"]:
+        cautions.append(
+            f"{labels['heard']} of {len(evidence.pairs)} reference clips have no exact score: what is heard in them counts."
+        )
     if 0 < len(evidence.pairs) < len(made):
         cautions.append(
             f"{len(evidence.pairs)} of {len(made)} made clips have a partner in the reference; the others count only "

@@ -13,6 +13,7 @@ from counterpoint.embedders.frames import CodecFrames
 from counterpoint.evaluation.features import Arrays, Cache
 from counterpoint.evaluation.hearing import from_arrays, heard_identity, of_score
 from counterpoint.evaluation.sets import ClipSet, Member, pairs
+from counterpoint.planning import trim
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Evidence:
     @property
     def captions(self) -> list[tuple[Member, str]]:
         """Made clips that were asked for in words: their own, or their real partners'."""
-        borrowed = {made.digest: real.captions for made, real in self.pairs}
-        told = [(member, member.captions or borrowed.get(member.digest, ())) for member in self.made.members]
+        borrowed = {made.place: real.captions for made, real in self.pairs}
+        told = [(member, member.captions or borrowed.get(member.place, ())) for member in self.made.members]
         return [(member, texts[0]) for member, texts in told if texts]
 
     def arrays(self, member: Member, identity: str) -> Arrays:
@@ -81,4 +82,7 @@ class Evidence:
     def target(self, real: Member) -> Heard:
         """What a clip that is paired with `real` should sound like: its exact score, or what is heard in it."""
         score = real.score if self.labels == "exact" else None
-        return self.heard(real) if score is None else of_score(score)
+        if score is None:
+            return self.heard(real)
+        cut = self.cache.conditions.seconds
+        return of_score(score if cut is None or cut >= score.seconds else trim(score, cut))

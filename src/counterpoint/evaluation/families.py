@@ -63,10 +63,10 @@ FAMILIES: Mapping[str, Family] = {
     "beats": Family(controls.beats, (PAIRS,), ("heard",)),
     "drums": Family(controls.drums, (PAIRS,), ("heard",)),
     "melody": Family(controls.melody, (PAIRS,), ("heard", "chroma")),
-    "reconstruction": Family(sound_pairs.reconstruction, (PAIRS,), usual=False),
+    "reconstruction": Family(sound_pairs.reconstruction, (PAIRS,), ("presence",), usual=False),
     "tokens": Family(sound_pairs.tokens, (CODEC,), ears=True, usual=False),
-    "visqol": Family(sound_pairs.visqol, (PAIRS,), usual=False),
-    "vocoding": Family(sound_pairs.vocoded, (PAIRS,), usual=False),
-    "seams": Family(sound_pairs.seam, (PAIRS, SPANS)),
+    "visqol": Family(sound_pairs.visqol, (PAIRS,), ("presence",), usual=False),
+    "vocoding": Family(sound_pairs.vocoded, (PAIRS,), ("presence",), usual=False),
+    "seams": Family(sound_pairs.seam, (PAIRS, SPANS), ("presence",)),
 }
 """What `--metrics` takes."""

@@ -53,6 +53,15 @@ class Conditions:
     seconds: float | None = None
 
 
+class Presence(Feature):
+    """That a clip can be heard at all: what metrics want that read the sounds themselves."""
+
+    identity = "presence 1"
+
+    def __call__(self, audio: Float[Tensor, "c n"], sample_rate: int) -> Arrays:
+        return {"peak": np.array(float(audio.abs().max()))}
+
+
 def default_cache() -> Path:
     """Where features are kept: XDG_CACHE_HOME or ~/.cache, and counterpoint/features in it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "counterpoint" / "features"

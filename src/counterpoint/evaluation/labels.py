@@ -12,13 +12,13 @@ from counterpoint.metrics.base import Score
 
 def text(evidence: Evidence) -> list[Score]:
     """The cosine of each clip and its caption, that of the reference's own sound, and how often a clip finds its caption."""
-    partners = {made.digest: real for made, real in evidence.pairs}
+    partners = {made.place: real for made, real in evidence.pairs}
     told = evidence.captions
     scores: list[Score] = []
     for name, ear in evidence.readers.items():
         words = ear.embed_texts([caption for _, caption in told])
         sounds = np.stack(evidence.column([member for member, _ in told], ear.identity, "clip"))
-        real = [partners[member.digest] for member, _ in told if member.digest in partners]
+        real = [partners[member.place] for member, _ in told if member.place in partners]
         ceiling = np.stack(evidence.column(real, ear.identity, "clip")) if len(real) == len(told) else None
         match, *reference = alignment.text_match(words, sounds, ceiling, seed=evidence.seed)
         scores += named([replace(match, ceiling=reference[0].value) if reference else match], name)
@@ -41,7 +41,8 @@ def inception(evidence: Evidence) -> list[Score]:
     scores: list[Score] = []
     for name, ear in evidence.taggers.items():
         tags = evidence.column(evidence.made.members, ear.identity, "tags")
-        scores += named(divergence.inception_score(tags, seed=evidence.seed), name)
+        splits = min(divergence.SPLITS, len(tags))
+        scores += named(divergence.inception_score(tags, splits, seed=evidence.seed), name)
     return scores
 
 
@@ -49,7 +50,9 @@ def aesthetics(evidence: Evidence) -> list[Score]:
     """What ears that judge make of the clips: the mean on each axis."""
     scores: list[Score] = []
     for name, ear in evidence.raters.items():
-        ratings = np.stack(evidence.column(evidence.made.members, ear.identity, "ratings"))
-        figures = [intervals.mean(axis, ratings[:, i], "1-10", "higher", seed=evidence.seed) for i, axis in enumerate(ear.axes)]
-        scores += named(figures, name)
+        ratings = [evidence.column(clips.members, ear.identity, "ratings") for clips in (evidence.made, evidence.real) if clips]
+        for i, axis in enumerate(ear.axes):
+            score = intervals.mean(axis, [row[i] for row in ratings[0]], "1-10", "higher", seed=evidence.seed)
+            real = float(np.mean([row[i] for row in ratings[1]])) if evidence.real else float("nan")
+            scores += named([replace(score, ceiling=real)], name)
     return scores

@@ -43,6 +43,7 @@ class Asking:
 def make(asking: Asking, prompts: Sequence[Prompt], folder: Path, workers: int = 1, progress: Progress | None = None) -> Path:
     """A clip for each prompt in `folder`, and its table; returns the folder.  Raises ValueError for what cannot be made."""
     version = version_of(asking.model)
+    claim(folder)
     jobs = [_job(asking, version, prompt, folder) for prompt in prompts]
     missing = [job for job in jobs if not job.target.is_file()]
     done = len(jobs) - len(missing)
@@ -58,6 +59,18 @@ def make(asking: Asking, prompts: Sequence[Prompt], folder: Path, workers: int =
     ]
     write_text(folder / METADATA, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return folder
+
+
+MARK = ".made-by-counterpoint-evaluate"
+
+
+def claim(folder: Path) -> None:
+    """Make `folder` one that holds what was made here, and nothing else.  Raises ValueError where it holds other things."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
+        raise ValueError(
+            f"{folder} holds files that were not made here; choose a new or empty folder for what the model makes."
+        )
+    write_text(folder / MARK, "")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from counterpoint import audio as sound
 from counterpoint.codecs.base import Codec
 from counterpoint.data.row import METADATA
 from counterpoint.embedders.weights import digest_of_tensors
+from counterpoint.evaluation.making import claim
 from counterpoint.evaluation.sets import Member
 from counterpoint.files import write_text
 from counterpoint.hub.checkpoint import load_codec
@@ -23,6 +24,7 @@ def recode(name: str, members: Sequence[Member], folder: Path, progress: Progres
     A file's name tells the codec's weights and the clip's content, so that what is there is not made again.
     """
     codec = load_codec(name)
+    claim(folder)
     digest = digest_of_tensors(codec.state_dict())
     rows = []
     for done, member in enumerate(members, start=1):

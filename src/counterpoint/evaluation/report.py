@@ -94,8 +94,12 @@ def _number(value: float) -> str:
 
 def render(report: Report, width: int | None = None) -> str:
     """The table as text."""
-    console = Console(width=width or max(100, get_terminal_size().columns), record=True, file=io.StringIO())
-    console.print(report.table())
+    table = report.table()
+    console = Console(width=width or 500, record=True, file=io.StringIO())
+    if width is None:  # no column is ever left out: a narrow terminal breaks lines
+        natural = console.measure(table.renderables[0]).maximum
+        console.width = max(min(natural, 200), min(get_terminal_size().columns, 120))
+    console.print(table)
     return console.export_text()
 
 

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ class Member:
     captions: tuple[str, ...]
     values: Mapping[str, Any]
     digest: str
+
+    @property
+    def place(self) -> tuple[Path, float]:
+        """What tells a clip from all others, whatever it is called and however it sounds."""
+        return self.path, self.offset
 
     @cached_property
     def score(self) -> Score | None:
@@ -62,7 +68,7 @@ class ClipSet:
     def without(self, refused: Mapping[str, Skipped]) -> "ClipSet":
         """The set less the clips that turned out to be of no use, by digest."""
         kept = tuple(member for member in self.members if member.digest not in refused)
-        gone = tuple(refused[member.digest] for member in self.members if member.digest in refused)
+        gone = tuple(replace(refused[m.digest], file=m.path.name) for m in self.members if m.digest in refused)
         return ClipSet(self.source, kept, self.skipped + gone)
 
 
@@ -75,6 +81,9 @@ def gather(source: Path, split: str | None = None, most: int | None = None, prog
     rows = sorted((row for row in found.rows if split in (None, row.split)), key=lambda row: row.id)[:most]
     if not rows:
         raise ValueError(f"{source} has no clips of the split {split!r}; leave --split out, or name another.")
+    for first, second in pairwise(rows):
+        if first.id == second.id:
+            raise ValueError(f"{source} holds {first.path.name} and {second.path.name}, both called {first.id}; rename one.")
     with ThreadPoolExecutor(THREADS) as pool:
         digests = list(pool.map(_digest, rows))
     members = tuple(
@@ -96,8 +105,31 @@ def pairs(made: ClipSet, real: ClipSet) -> list[tuple[Member, Member]]:
         partners = {name(member): member for member in real.members}
         found = [(member, partners[name(member)]) for member in made.members if name(member) in partners]
         if found:
+            for members in (made.members, real.members):
+                _check_names([name(member) for member in members], {name(member) for member, _ in found})
             return found
     return []
+
+
+def _check_names(names: Sequence[str], used: set[str]) -> None:
+    for name, count in _counts(names).items():
+        if count > 1 and name in used:
+            raise ValueError(f"{count} clips of a set are called {name!r}, so that their partners are not known; rename them.")
+
+
+def first(made: ClipSet, real: ClipSet | None, most: int) -> tuple[ClipSet, ClipSet | None]:
+    """The first `most` clips: of those that have partners, where any have, so that pairs stay pairs.  Raises ValueError."""
+    if most < 1:
+        raise ValueError(f"{most} clips cannot be evaluated; ask for 1 or more.")
+    found = [] if real is None else pairs(made, real)[:most]
+    if real is None or not found:
+        return replace(made, members=made.members[:most]), None if real is None else replace(real, members=real.members[:most])
+    ours, theirs = zip(*found, strict=True)
+    return replace(made, members=ours), replace(real, members=theirs)
+
+
+UNNAMED = "prompt-"
+"""What the ids of prompts begin with that were given none: they have no partner in a reference."""
 
 
 @dataclass(frozen=True)
@@ -118,23 +150,23 @@ def prompts(source: Path, most: int | None = None) -> list[Prompt]:
     source = Path(source)
     if source.is_file() and source.suffix.lower() == ".txt":
         lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
-        found = [Prompt(f"{number:06d}", line) for number, line in enumerate(line for line in lines if line)]
+        found = [Prompt(f"{UNNAMED}{number:06d}", line) for number, line in enumerate(line for line in lines if line)]
     elif source.is_file() and source.suffix.lower() == ".jsonl" and source.name not in ("data.jsonl", "metadata.jsonl"):
         found = [_prompt(source, number, line) for number, line in enumerate(whole_lines(source), start=1)]
     else:
         found = [_of_clip(source, row) for row in sorted(listing(source).rows, key=lambda row: row.id)]
     if not found:
         raise ValueError(f"{source} holds no prompt; write one a line.")
-    for entry, count in _counts(found).items():
+    for entry, count in _counts([prompt.id for prompt in found]).items():
         if count > 1:
             raise ValueError(f"{source} asks for the id {entry!r} {count} times; give every prompt its own.")
     return found[:most]
 
 
-def _counts(found: Sequence[Prompt]) -> dict[str, int]:
+def _counts(names: Sequence[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for prompt in found:
-        counts[prompt.id] = counts.get(prompt.id, 0) + 1
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
     return counts
 
 
@@ -146,7 +178,7 @@ def _prompt(source: Path, number: int, line: str) -> Prompt:
         raise ValueError(
             f'{source}, line {number}: write {{"text": "a slow waltz"}}, and "id", "seconds" if wanted.'
         ) from error
-    return Prompt(str(content.get("id", f"{number - 1:06d}")), text, seconds, plan)
+    return Prompt(str(content.get("id", f"{UNNAMED}{number - 1:06d}")), text, seconds, plan)
 
 
 def _of_clip(source: Path, row: Row) -> Prompt:

@@ -1,6 +1,7 @@
 """Figures of two sounds side by side: what a codec or a vocoder gave back, and the seams of what was filled in."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from counterpoint.metrics import reconstruction as given_back
 from counterpoint.metrics import visqol as opinions
 from counterpoint.metrics.base import Better, Score
 from counterpoint.metrics.floors import derangement
-from counterpoint.metrics.seam import NEAR, audible, kept_exactly, seams
+from counterpoint.metrics.seam import EDGE, audible, kept_exactly, seams
 
 Sounds = tuple[Float[Tensor, "c n"], Float[Tensor, "c n"], int]
 Kind = tuple[str, Better]
@@ -94,17 +95,28 @@ def vocoded(evidence: Evidence) -> list[Score]:
 def seam(evidence: Evidence) -> list[Score]:
     """What is heard where a filled span meets what was kept; a clip's figure is that of its worse seam."""
 
+    spans = evidence.spans or {}
+    if not any(spans.get(made.id) or spans.get(made.path.stem) for made, _ in evidence.pairs):
+        raise ValueError(f"no span is that of a made clip; name them like the clips, such as {evidence.made.members[0].id}.")
+
     def figures(made: Member, real: Member) -> dict[str, float]:
-        span = (evidence.spans or {}).get(made.id) or (evidence.spans or {}).get(made.path.stem)
+        span = spans.get(made.id) or spans.get(made.path.stem)
         if span is None:
             return dict.fromkeys(SEAMS, float("nan"))
         ours, theirs, rate = _both(evidence, made, real)
-        places = [place for place in span if NEAR < place < ours.shape[-1] / rate - NEAR]
+        last = ours.shape[-1] / rate
+        if span[1] > last + 0.01:
+            raise ValueError(f"the span of {made.id} ends at {span[1]:g} s, and the clip at {last:.2f} s")
+        places = [place for place in span if EDGE <= place <= last - EDGE]
         found = seams(ours, rate, places, chroma, theirs, evidence.seed)
         worst = {f"seam_{name}": _told([vars(entry)[name] for entry in found], np.max) for name in HEARD}
-        return {**worst, "audible_seams": float(bool(audible(found))), "kept_exactly": kept_exactly(ours, theirs, rate, [span])}
+        return {
+            **worst,
+            "audible_seams": float(bool(audible(found))) if found else float("nan"),
+            "kept_exactly": kept_exactly(ours, theirs, rate, [span]),
+        }
 
-    return _collected(evidence, figures, SEAMS, chance=False)
+    return _collected(evidence, figures, SEAMS, chance=False, untouched=True)
 
 
 def _collected(
@@ -112,17 +124,27 @@ def _collected(
     figures: Callable[[Member, Member], dict[str, float]],
     kinds: Mapping[str, Kind],
     chance: bool = True,
+    untouched: bool = False,
 ) -> list[Score]:
     """Every figure's mean over the pairs, and over as many that do not belong together: what chance scores."""
-    found = [figures(*pair) for pair in evidence.pairs]
+    found, failed = [], []
+    for pair in evidence.pairs:
+        try:
+            found.append(figures(*pair))
+        except ValueError as error:
+            found.append(dict.fromkeys(kinds, float("nan")))
+            failed.append(f"{pair[0].id}: {str(error).rstrip('.')}")
     shuffled: Sequence[dict[str, float]] = ()
     if chance and len(found) > 1:
         order = derangement(len(found), evidence.seed)
         shuffled = [figures(made, evidence.pairs[other][1]) for (made, _), other in zip(evidence.pairs, order, strict=True)]
+    own = [figures(real, real) for _, real in evidence.pairs] if untouched else []
     scores = []
     for name, (unit, better) in kinds.items():
         floor = _told([entry[name] for entry in shuffled], np.mean)
-        scores.append(intervals.mean(name, [entry[name] for entry in found], unit, better, floor, seed=evidence.seed))
+        score = intervals.mean(name, [entry[name] for entry in found], unit, better, floor, seed=evidence.seed)
+        score = replace(score, ceiling=_told([entry[name] for entry in own], np.mean))
+        scores.append(replace(score, notes=(*score.notes, *failed[:3])))
     return scores
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint import audio as sound
+from counterpoint.data.folder import listing
 from counterpoint.data.sidecar import captions_beside
 from counterpoint.data.spans import Span, read_spans, span_beside
 from counterpoint.listening.study import ANCHOR, REFERENCE
@@ -92,11 +93,12 @@ def _files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}; give one folder of audio for each system.")
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in sound.FORMATS and not path.name.startswith("."):
-            if path.stem in files:
-                raise ValueError(f"{folder} holds both {files[path.stem].name} and {path.name}; keep one of them.")
-            files[path.stem] = path
+    for row in sorted(listing(folder).rows, key=lambda row: str(row.path)):  # at any depth, under the names of its table
+        item = Path(row.id).name
+        if row.path.suffix.lower() in sound.FORMATS:
+            if item in files:
+                raise ValueError(f"{folder} holds both {files[item].name} and {row.path.name}; keep one of them.")
+            files[item] = row.path
     if not files:
         raise ValueError(f"{folder} holds no audio; a system's folder has its wav, flac, ogg or mp3 files.")
     return files

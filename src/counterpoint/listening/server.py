@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._say(HTTPStatus.NOT_FOUND, {"error": "There is nothing here; records go to api/records."})
         try:
             self._keep(record_of(json.loads(content)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter: brackets without end
             self._say(HTTPStatus.BAD_REQUEST, {"error": str(error)})
 
     def do_DELETE(self) -> None:

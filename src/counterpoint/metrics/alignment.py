@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from counterpoint.metrics import intervals
 from counterpoint.metrics.base import Score
-from counterpoint.metrics.embeddings import FEW
+from counterpoint.metrics.intervals import FEW
 
 RANKS = (1, 10)
 BLOCK = 2048

@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from counterpoint.metrics import intervals
 from counterpoint.metrics.base import Score
-from counterpoint.metrics.embeddings import FEW
+from counterpoint.metrics.intervals import FEW
 
 Probabilities = Sequence[Float[ndarray, "_ _"]]
 """One array "t v" a clip: a distribution over labels for each window."""

@@ -6,11 +6,10 @@ import numpy as np
 from jaxtyping import Float, Float64
 from numpy import ndarray
 
+from counterpoint.metrics.intervals import FEW
+
 Clips = Sequence[Float[ndarray, "_ _"]]
 """One array "t d" a clip: frames of one embedder, of which clips may have different numbers but each at least one."""
-
-FEW = 30
-"""Clips below which a bootstrap interval is itself a guess."""
 
 
 def checked(clips: Clips, which: str) -> list[Float64[ndarray, "_ d"]]:

@@ -11,6 +11,7 @@ too, or as the statistics of a large set (`reference.py`), which are taken as ex
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -191,7 +192,7 @@ def distances_of_songs(made: Clips, statistics: Gaussian) -> Float64[ndarray, " 
     return np.array([distance(gaussian(clip), statistics) if len(clip) > 1 else math.nan for clip in ours])
 
 
-def per_song(made: Clips, against: Clips | Reference, seed: int = 0) -> Score:
+def per_song(made: Clips, against: Clips | Reference, seed: int = 0, names: Sequence[str] | None = None) -> Score:
     """The mean distance of single clips from the reference (Gui et al. 2024): for finding outliers, which a note names.
 
     A clip has fewer frames than dimensions, so the figure is large and compares only at one length of clips.  The floor is what
@@ -203,5 +204,6 @@ def per_song(made: Clips, against: Clips | Reference, seed: int = 0) -> Score:
     farthest = np.argsort(np.nan_to_num(-apart, nan=np.inf), kind="stable")[: min(SHOWN, score.n)]
     if not score.n:
         return score
-    named = f"Farthest from the reference, to be listened to: clips {', '.join(map(str, farthest))}."
+    called = [str(i) if names is None else names[int(i)] for i in farthest]
+    named = f"Farthest from the reference, to be listened to: clips {', '.join(called)}."
     return replace(score, notes=(*score.notes, named))

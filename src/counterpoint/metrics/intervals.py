@@ -1,10 +1,10 @@
-"""Bootstrap intervals over clips: of means, of differences between two systems on the same clips, of any statistic.
+"""Bootstrap intervals over clips.
 
 Efron and Tibshirani 1993, chapter 13: the percentile interval.  A clip is what was drawn, so a clip is what is resampled;
 frames of one clip are never counted as if they were independent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +14,8 @@ from counterpoint.metrics.base import Better, Score
 
 DRAWS = 1000
 LEVEL = 0.95
+FEW = 30
+"""Clips below which an interval is a guess."""
 
 
 def resamples(items: int, draws: int = DRAWS, seed: int = 0) -> Int[ndarray, "r i"]:
@@ -25,13 +27,6 @@ def percentile(drawn: Float[ndarray, " r"], level: float = LEVEL) -> tuple[float
     """The interval that holds the middle `level` of the drawn figures."""
     low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
-
-
-def bootstrap(
-    statistic: Callable[[Int[ndarray, " i"]], float], items: int, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float]:
-    """The interval of a statistic of item numbers, such as the distance of the clips `picked`."""
-    return percentile(np.array([statistic(picked) for picked in resamples(items, draws, seed)]))
 
 
 def mean(
@@ -48,6 +43,8 @@ def mean(
     told = given[~np.isnan(given)]
     missing = len(given) - len(told)
     notes = (f"{missing} of {len(given)} clips have no {name} and are left out.",) if missing else ()
+    if 1 < len(told) < FEW:
+        notes += (f"Fewer than {FEW} clips: the interval is a guess.",)
     if not len(told):
         return Score(name, float("nan"), n=0, unit=unit, better=better, floor=floor, notes=notes)
     low, high = percentile(told[resamples(len(told), draws, seed)].mean(1)) if len(told) > 1 else (float("nan"),) * 2

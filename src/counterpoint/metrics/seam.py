@@ -23,6 +23,8 @@ Chroma = Callable[[Float[Tensor, "c n"], int], Float[Tensor, "12 t"]]
 
 NEAR, LOUDNESS, AROUND = 0.05, 0.4, 1.0
 """Seconds on either side of a seam: of the flux, of the loudness, of chroma and timbre."""
+EDGE = AROUND / 4
+"""Seconds: nearer to an end of the clip nothing can be said of a seam."""
 SIZE, HOP, BANDS = 1024, 256, 64
 PLACES = 24
 QUIETEST = -70.0
@@ -84,7 +86,7 @@ def seams(
         _check(audio, sample_rate)
     length = made.shape[-1] / sample_rate
     for place in places:
-        if not AROUND / 4 <= place <= length - AROUND / 4:
+        if not EDGE <= place <= length - EDGE:
             raise ValueError(
                 f"A seam at {place} s is not a quarter second inside a clip of {length:.2f} s; give another place."
             )
