@@ -34,6 +34,16 @@ def test_recipes_are_there_and_know_the_settings_that_are_changed(line):
     assert recipe.read(ROOT / path, [word for word in words if "=" in word]).name
 
 
+BLOCKS = [block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_python_runs(block, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "a page", "exec"), {"__name__": "a page"})
+    assert capsys.readouterr().out
+
+
 def test_there_are_pages_and_commands():
     assert PAGES and len(LINES) >= 6
 

@@ -6,6 +6,7 @@ import sys
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 import scipy.stats
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
@@ -128,6 +129,9 @@ def test_visqol_orders_what_ears_do():
     noises = [real + level * torch.randn(real.shape, generator=gen) for level in (0.01, 0.3)]
     opinions = [visqol(made, real, rate, api) for made in (real, *noises)]
     assert opinions[0] > 4.7 and opinions == sorted(opinions, reverse=True) and opinions[-1] < 2.5
+    edges = [scipy.signal.butter(8, edge, fs=rate, output="sos") for edge in (8000, 3500)]
+    dull = [torch.from_numpy(scipy.signal.sosfiltfilt(edge, real.numpy()).copy()).float() for edge in edges]
+    assert opinions[0] > visqol(dull[0], real, rate, api) > visqol(dull[1], real, rate, api)
     assert math.isnan(visqol(real, 0 * real, rate, api)) and math.isnan(visqol(0 * real, real, rate, api))
     with pytest.raises(ValueError, match="not numbers"):
         visqol(real * math.nan, real, rate, api)

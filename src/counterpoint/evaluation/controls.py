@@ -1,5 +1,6 @@
 """Whether made clips have the music that was asked for: chords, key, tempo, beats, drums, tune, against scores or reference."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -53,8 +54,16 @@ def beats(evidence: Evidence) -> list[Score]:
 
 
 def drums(evidence: Evidence) -> list[Score]:
-    """F1 of struck onsets at 50 ms, all classes as one."""
-    return [_compared(evidence, "drum_onset_f1", lambda made, real: rhythm.event_f1(made.drums["any"], real.drums["any"]))]
+    """F1 of struck onsets at 50 ms, all classes as one, where drums are asked for; and how often they are heard unasked."""
+
+    def asked(made: Heard, real: Heard) -> float:
+        return rhythm.event_f1(made.drums["any"], real.drums["any"]) if real.drums["any"] else math.nan
+
+    def unasked(made: Heard, real: Heard) -> float:
+        return math.nan if real.drums["any"] else float(bool(made.drums["any"]))
+
+    unwanted = replace(_compared(evidence, "drums_unasked", unasked), better="lower", unit="of clips")
+    return [_compared(evidence, "drum_onset_f1", asked), unwanted]
 
 
 def melody(evidence: Evidence) -> list[Score]:
