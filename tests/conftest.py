@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
@@ -36,6 +37,11 @@ ROOMS = (
 
 checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as in annotations everywhere
 install_import_hook([f"counterpoint.{room}" for room in ROOMS], "conftest.checked")
+
+# torch lists the functions that a default device reaches when one is first set; transformers swaps one of them while it loads,
+# and where that comes first, the list stays wrong for the rest of the process.
+with torch.device("meta"):
+    assert torch.linspace(0, 1, 2).is_meta
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from counterpoint import audio as sound
@@ -30,6 +30,12 @@ RECONSTRUCTION: Mapping[str, Kind] = {
     "log_mel_distance_3_windows": ("log10", "lower"),
     "multi_resolution_stft": ("", "lower"),
 }
+TOKENS: Mapping[str, Kind] = {
+    "codes_used": ("share", "higher"),
+    "bitrate": ("kbit/s", "lower"),
+    "entropy": ("kbit/s", "lower"),
+}
+TOKEN_DRAWS = 200
 HEARD = {"flux": "sd", "loudness": "LU", "loudness_ratio": "", "level_ratio": "", "timbre": "", "chroma": "", "click": ""}
 """Figures of a seam, with their units; a ratio of 1 is as large as the music's own at other places."""
 SEAMS: Mapping[str, Kind] = {
@@ -63,23 +69,38 @@ def tokens(evidence: Evidence) -> list[Score]:
         stored = [evidence.arrays(member, ear.identity) for member in clips.members]
         if "tokens" not in stored[0]:
             raise ValueError(f"{name} has no tokens; leave this metric out, or name a codec that quantises.")
-        stream = torch.from_numpy(np.concatenate([arrays["tokens"] for arrays in stored], axis=1))
+        streams = [torch.from_numpy(arrays["tokens"]) for arrays in stored]
         bins, rate = int(stored[0]["bins"]), float(stored[0]["rate"])
-        used, spread = given_back.use(stream, bins), given_back.perplexity(stream, bins)
-        figures = [Score(f"codebook_{i}_perplexity", float(p), n=len(clips), better="higher") for i, p in enumerate(spread, 1)]
-        figures += [
-            Score("codes_used", float(used.mean()), n=len(clips), unit="share", better="higher"),
-            Score("bitrate", given_back.bitrate(rate, len(stream), bins) / 1000, n=len(clips), unit="kbit/s", better="lower"),
-            Score("entropy", given_back.entropy_rate(rate, stream, bins) / 1000, n=len(clips), unit="kbit/s", better="lower"),
+        figures = _of_stream(torch.cat(streams, dim=1), bins, rate)
+        drawn = [
+            _of_stream(torch.cat([streams[i] for i in picked], dim=1), bins, rate)
+            for picked in intervals.resamples(len(streams), TOKEN_DRAWS, evidence.seed)
         ]
-        scores += named(figures, name)
+        for figure, value in figures.items():
+            low, high = intervals.centred(value, np.array([entry[figure] for entry in drawn]))
+            unit, better = TOKENS.get(figure, ("", "higher"))
+            scores += named([Score(figure, value, low, high, len(clips), unit, better)], name)
     return scores
+
+
+def _of_stream(tokens: Int[Tensor, "k t"], bins: int, rate: float) -> dict[str, float]:
+    """Perplexity of each codebook, the share of codes in use, and thousands of bits a second, as they are and as an ideal
+    coder would write them."""
+    spread = given_back.perplexity(tokens, bins)
+    return {
+        **{f"codebook_{level}_perplexity": float(value) for level, value in enumerate(spread, 1)},
+        "codes_used": float(given_back.use(tokens, bins).mean()),
+        "bitrate": given_back.bitrate(rate, len(tokens), bins) / 1000,
+        "entropy": given_back.entropy_rate(rate, tokens, bins) / 1000,
+    }
 
 
 def visqol(evidence: Evidence) -> list[Score]:
     """ViSQOL's opinion (an extra)."""
     ears = opinions.load()
-    return [opinions.visqol_score([opinions.visqol(*_both(evidence, *pair), ears) for pair in evidence.pairs])]
+    score = opinions.visqol_score([opinions.visqol(*_both(evidence, *pair), ears) for pair in evidence.pairs])
+    chance = [opinions.visqol(*_both(evidence, *pair), ears) for pair in _strangers(evidence, most=20)]
+    return [replace(score, floor=_told(chance, np.mean))]
 
 
 def vocoded(evidence: Evidence) -> list[Score]:
@@ -126,26 +147,39 @@ def _collected(
     chance: bool = True,
     untouched: bool = False,
 ) -> list[Score]:
-    """Every figure's mean over the pairs, and over as many that do not belong together: what chance scores."""
-    found, failed = [], []
-    for pair in evidence.pairs:
+    """Every figure's mean over the pairs, and over as many that do not belong together: what chance scores.
+
+    A pair whose sounds cannot be compared has no figures; the first few are named.  `untouched`: what the reference scores is
+    told, too.
+    """
+    failed: dict[str, None] = {}
+
+    def told(made: Member, real: Member) -> dict[str, float]:
         try:
-            found.append(figures(*pair))
+            return figures(made, real)
         except ValueError as error:
-            found.append(dict.fromkeys(kinds, float("nan")))
-            failed.append(f"{pair[0].id}: {str(error).rstrip('.')}")
-    shuffled: Sequence[dict[str, float]] = ()
-    if chance and len(found) > 1:
-        order = derangement(len(found), evidence.seed)
-        shuffled = [figures(made, evidence.pairs[other][1]) for (made, _), other in zip(evidence.pairs, order, strict=True)]
-    own = [figures(real, real) for _, real in evidence.pairs] if untouched else []
+            failed[f"{made.id}: {str(error).rstrip('.')}"] = None
+            return dict.fromkeys(kinds, float("nan"))
+
+    found = [told(*pair) for pair in evidence.pairs]
+    strangers = _strangers(evidence) if chance else []
+    shuffled = [told(made, real) for made, real in strangers]
+    own = [told(real, real) for _, real in evidence.pairs] if untouched else []
     scores = []
     for name, (unit, better) in kinds.items():
         floor = _told([entry[name] for entry in shuffled], np.mean)
         score = intervals.mean(name, [entry[name] for entry in found], unit, better, floor, seed=evidence.seed)
         score = replace(score, ceiling=_told([entry[name] for entry in own], np.mean))
-        scores.append(replace(score, notes=(*score.notes, *failed[:3])))
+        scores.append(replace(score, notes=(*score.notes, *list(failed)[:3])))
     return scores
+
+
+def _strangers(evidence: Evidence, most: int | None = None) -> list[tuple[Member, Member]]:
+    """As many pairs that do not belong together; none where there is but one."""
+    pairs = evidence.pairs[:most]
+    if len(pairs) < 2:
+        return []
+    return [(made, pairs[other][1]) for (made, _), other in zip(pairs, derangement(len(pairs), evidence.seed), strict=True)]
 
 
 def _told(values: Sequence[float], summary: Callable[[Float[np.ndarray, " i"]], float]) -> float:
