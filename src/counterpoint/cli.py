@@ -254,6 +254,11 @@ def encode(
     workers: Annotated[int, Parameter(help="Processes.")] = 1,
     clip_seconds: Annotated[float, Parameter(help="Songs are cut into clips of about this length.")] = 10.0,
     clipped: Annotated[float, Parameter(help="Files with more of their samples at full scale are skipped.")] = 0.02,
+    controls: Annotated[bool, Parameter(help="Label chords, tune, drums, tempo and key, too.", negative="")] = False,
+    drum_order: Annotated[
+        Literal["blur-quantise", "quantise-blur"], Parameter(help="The paper's, or JASCO's.")
+    ] = "blur-quantise",
+    drum_blur: Annotated[int, Parameter(help="Frames over which the drums' lane is blurred.")] = 5,
 ) -> None:
     """Turn music into a codec's frames and painted scores, once for many trainings.
 
@@ -267,9 +272,11 @@ def encode(
         A shipped codec, a folder, or a Hub id.
     """
     from counterpoint import encoding
+    from counterpoint.conditioners.drums import DrumsConfig
     from counterpoint.conditioners.score import paint
     from counterpoint.data.report import summary
     from counterpoint.hub.checkpoint import load_codec
+    from counterpoint.labelling import label
 
     encoding.check_workers(workers)  # before the files are opened, which may take minutes
     coder = load_codec(codec)
@@ -278,6 +285,9 @@ def encode(
             found = encoding.take_stock(corpus, output, clip_seconds, bar)
         with progress("encoding", True) as bar:
             encoding.encode(found, coder, output, paint, workers, progress=bar, clipped=clipped)
+        if controls:
+            with progress("labelling", True) as bar:
+                label(found, coder, output, DrumsConfig(order=drum_order, blur=drum_blur), workers, bar)
     say("\n  ".join([f"{output}: the frames of {corpus} under {codec}", *summary(output), *found.strangers()]))
 
 

@@ -6,7 +6,8 @@ A score is complete: whoever holds one can render it, paint it onto frames, prin
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields, replace
 
 PITCH_CLASSES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _FIFTHS = ("Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
@@ -303,3 +304,29 @@ class Brief:
     chords: tuple[Chord | None, ...] = ()
     chord_beats: tuple[float, ...] = ()
     """Felt beats that each of `chords` lasts; empty means one bar each."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a musician holds on to, whatever the words say; what is None is left open.
+
+    `chords` cover the piece from 0 on.  `melody` is one line of notes, `drums` are hits of General-MIDI percussion keys; none
+    of them (an empty tuple) means that there is no tune, or that no drum is struck.
+    """
+
+    chords: tuple[ChordSpan, ...] | None = None
+    melody: tuple[Note, ...] | None = None
+    drums: tuple[Note, ...] | None = None
+    tempo: float | None = None
+    key: Key | None = None
+    seconds: float | None = None
+
+    @staticmethod
+    def of_score(score: Score) -> "Controls":
+        """All that a score tells."""
+        notes = {role: tuple(n for track in score.tracks if track.role == role for n in track.notes) for role in ROLES}
+        return Controls(score.chords, notes["melody"], notes["drums"], score.bpm, score.key, score.seconds)
+
+    def only(self, names: Collection[str]) -> "Controls":
+        """Those of the given names; the others are left open."""
+        return replace(self, **{part.name: None for part in fields(self) if part.name not in names})
