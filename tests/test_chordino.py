@@ -14,7 +14,7 @@ ENHARMONIC = {"F#/Bb": "F#/A#", "C#/F": "C#/E#", "Db/F": "C#/E#", "Gb/Bb": "F#/A
 def test_there_are_193_of_them_as_the_paper_counts() -> None:
     assert len(LABELS) == len(set(LABELS)) == 193 and LABELS[0] == "N"
     assert sum("/" in label for label in LABELS) == 72
-    roots = "C C# D Eb E F F# G Ab A Bb B".split()
+    roots = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]
     suffixes = ("", "m", "m6", "m7", "m7b5", "7", "maj7", "6", "dim", "aug")
     assert {root + suffix for root in roots for suffix in suffixes} == {label for label in LABELS[1:] if "/" not in label}
     assert {"F#/A#", "C#/E#", "G7/B", "Bm7b5/A"} <= set(LABELS)  # those that are known of the published list

@@ -161,7 +161,7 @@ def _note_name(place: int) -> str:
 
 
 def _bass(text: str, root: int, label: str, harte: bool) -> int:
-    """The bass as a pitch class: a note, or a degree of the major scale above the root; beyond the 7th in Harte's syntax only."""
+    """The bass as a pitch class: a note, or a degree of the root's major scale; beyond the 7th in Harte's syntax only."""
     note = re.fullmatch(r"([A-G])([#b]*)", text)
     if note:
         return _pitch_class(*note.groups())
