@@ -24,13 +24,13 @@ LAYERS = [
     {"codecs", "conditioners", "paradigms", "data", "metrics", "embedders"},
     {"analysis"},
     {"nn"},
-    {"audio", "midi", "annotation", "chart", "chordino", "guess", "tags", "instruments", "parallel", "optim"},
+    {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map", "chordino", "parallel", "optim"},
     {"music", "rng", "pieces"},
     {"types", "config", "files"},
 ]
 """From the top down: a room imports rooms below it."""
 
-NEIGHBOURS = {"audio", "midi", "annotation", "chart", "chordino", "guess", "tags", "instruments"}
+NEIGHBOURS = {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map"}
 """Rooms of one layer that may import each other: they read and write the same values."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

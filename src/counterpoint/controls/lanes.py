@@ -14,19 +14,16 @@ from counterpoint.conditioners.chords import paint_chords
 from counterpoint.conditioners.drums import DrumsConfig
 from counterpoint.conditioners.lanes import Lane
 from counterpoint.conditioners.melody import paint_melody
+from counterpoint.controls.drums import HEARD, HIT
+from counterpoint.controls.given import VELOCITY
 from counterpoint.data.corpus.synth import render
 from counterpoint.music import Controls, Key, Metre, Note, Score, Track
-
-KEYS = {"kick": 36, "snare": 38, "hat": 42}
-"""General-MIDI keys of the drums that are heard apart."""
-_HIT = 0.1  # seconds that a heard hit lasts; a drum rings by itself
-_FORCE = 100
 
 
 def of_heard(heard: Heard) -> Controls:
     """What an analyser has heard of a sound, as controls; without a pulse or key these are left open."""
-    tune = tuple(Note(start, end, pitch, _FORCE) for start, end, pitch in notes_of(heard.melody))
-    hits = tuple(Note(time, time + _HIT, key, _FORCE) for name, key in KEYS.items() for time in heard.drums.get(name, ()))
+    tune = tuple(Note(start, end, pitch, VELOCITY) for start, end, pitch in notes_of(heard.melody))
+    hits = tuple(Note(time, time + HIT, key, VELOCITY) for name, key in HEARD.items() for time in heard.drums.get(name, ()))
     tempo = None if np.isnan(heard.tempo) else heard.tempo
     return Controls(heard.chords, tune, hits, tempo, heard.key, heard.seconds)
 
