@@ -16,7 +16,7 @@ LAYERS = [
     {"training"},
     {"bad_batch"},
     {"evaluation", "encoding", "listening"},
-    {"comparison"},
+    {"comparison", "adherence"},
     {"generation", "destination"},
     {"hub", "planning", "sampler"},
     {"systems", "request", "journal"},
