@@ -17,7 +17,7 @@ LAYERS = [
     {"bad_batch"},
     {"labelling"},
     {"evaluation", "encoding", "listening"},
-    {"comparison"},
+    {"comparison", "adherence"},
     {"generation", "destination"},
     {"hub", "planning", "sampler", "controls"},
     {"systems", "request", "journal"},

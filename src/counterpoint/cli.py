@@ -19,6 +19,8 @@ except KeyboardInterrupt:  # this takes a while, too
 
 import counterpoint
 from counterpoint import destination
+from counterpoint.commands import adherence
+from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
 from counterpoint.commands.evaluate import evaluate
 from counterpoint.commands.listen import listen_app
@@ -54,8 +56,10 @@ def generate(
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     format: Format | None = None,
     plan: str = "auto",
+    plan_seed: int | None = None,
     model: str | None = None,
     compare: str | None = None,
+    heard: Annotated[Adherence | None, Parameter(name="*")] = None,
     sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
     device: Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")] = "cpu",
 ) -> None:
@@ -77,6 +81,8 @@ def generate(
         Format of the file where --output does not say it; wav by default.
     plan
         auto: a score is composed from the words; none: the words alone; or a .mid file or .txt chord chart to play.
+    plan_seed
+        The seed of what is composed, where it is not that of the music: several takes of one plan.
     model
         A shipped model, a folder that training has written, or a Hub id (owner/name); jasco-tiny by default.
     compare
@@ -85,11 +91,15 @@ def generate(
     from counterpoint import request
 
     started = perf_counter()
-    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **(sampling or {})})
+    piece = {"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, "plan_seed": plan_seed}
+    asked, wanted = request.read(piece | dict(sampling or {})), heard or {}
+    adherence.check(wanted, compared=compare is not None)
     if compare is not None:
-        _check_comparable(model, count)
+        _check_comparable(model, count, plan_seed)
         return _compare(compare.split(","), asked, output, format, device)
-    targets = [destination.audio_file(prompt, output, format, asked.seed + i, count) for i in range(asked.count)]
+    beside = adherence.REPORT if wanted.get("report") else ""
+    seeds = adherence.first_seeds(asked, wanted)
+    targets = [destination.audio_file(prompt, output, format, first, count, beside) for first in seeds]
     from counterpoint import generation  # torch, only now that the request stands
 
     loaded = generation.load(model or "jasco-tiny", device)
@@ -98,17 +108,21 @@ def generate(
         interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
         progress("generating") as bar,
     ):
-        for take, target in zip(loaded.takes(asked, bar), targets, strict=True):
+        for (take, judged), target in zip(adherence.takes(loaded, asked, wanted, bar), targets, strict=True):
             _report(take, take.save(target), perf_counter() - started)
+            if judged is not None:
+                adherence.tell(take, judged, target, bool(beside))
             started = perf_counter()
             written += 1
 
 
-def _check_comparable(model: str | None, count: int) -> None:
+def _check_comparable(model: str | None, count: int, plan_seed: int | None) -> None:
     if model is not None:
         raise ValueError(f"--compare names all the models; put {model} there, and leave --model out.")
     if count != 1:
         raise ValueError(f"A comparison is one piece by each model, not {count}; leave --count out, or --compare.")
+    if plan_seed is not None:
+        raise ValueError("A comparison has one seed for plan and music; leave --plan-seed out, or --compare.")
 
 
 def _compare(models: list[str], asked: "Request", output: str | None, format: Format | None, device: str) -> None:
@@ -325,17 +339,17 @@ def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "
 
 
 @app.command
-def info(model: str = "jasco-tiny", /) -> None:
-    """Show what a model is: its settings, its parts and their parameters, and the shape at every stage.
+def info(model: str | None = None, /) -> None:
+    """Show what a model is: what it can do, its settings, its parts and their parameters, and the shape at every stage.
 
     Parameters
     ----------
     model
-        A shipped model, a folder, or a Hub id.
+        A shipped model, a folder, or a Hub id; without one, what each of the shipped models can do, side by side.
     """
-    from counterpoint.hub import anatomy
+    from counterpoint.hub import anatomy, capabilities
 
-    say(anatomy.describe(model))
+    say(capabilities.overview() if model is None else anatomy.describe(model))
 
 
 app.command(evaluate)

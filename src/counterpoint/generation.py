@@ -52,7 +52,8 @@ class Take:
     seed: int
     record: Mapping[str, Any]
     """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where the plan and the
-    seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings."""
+    seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings;
+    plan_seed where it is not the seed, best_of (`adherence.best_of`) where it was chosen."""
     score: Score | None
 
     def __repr__(self) -> str:
@@ -65,7 +66,7 @@ class Take:
             "title": self.record["prompt"],
             "artist": self.record["model"],
             "software": f"counterpoint {self.record['version']}, seed {self.seed}",
-            "comment": json.dumps({name: self.record[name] for name in TAGGED}),
+            "comment": json.dumps({name: self.record[name] for name in TAGGED if name in self.record}),
         }
         return sound.write(path, self.audio, self.sample_rate, tags)
 
@@ -107,7 +108,7 @@ class Stream(Iterator[Tensor]):
         self._chunks.close()
 
 
-TAGGED = ("prompt", "seed", "model", "weights", "version", "seconds", "plan", "sampling")
+TAGGED = ("prompt", "seed", "plan_seed", "best_of", "model", "weights", "version", "seconds", "plan", "sampling")
 """What of a record is written into an audio file's comment: enough, with a MIDI plan beside it, to make the music again."""
 
 
@@ -168,9 +169,9 @@ class Model:
         for i in range(asked.count):
             yield self._take(asked, asked.seed + i, share(progress, i, asked.count))
 
-    def check(self, asked: Request) -> None:
-        """Raises ValueError, as `takes` does, for what cannot be done; nothing is made."""
-        self._job(asked, asked.seed)
+    def check(self, asked: Request) -> Score | None:
+        """What the first piece will be played from.  Raises ValueError, as `takes` does, for what cannot be done."""
+        return self._job(asked, asked.seed).score
 
     def _warn(self, asked: Request) -> None:
         if caution := sampler.caution(self.checkpoint.name, self.checkpoint.config, asked):
@@ -249,6 +250,7 @@ class Model:
         record = {
             "prompt": asked.text,
             "seed": seed,
+            **({} if asked.plan_seed is None or score is None else {"plan_seed": asked.plan_seed}),
             "model": name,
             "weights": self.checkpoint.version,
             "version": counterpoint.__version__,
@@ -266,7 +268,8 @@ class Model:
         if asked.plan == "none" or "score" not in self.system.conditions:
             return None
         own_length = Path(asked.plan).suffix.lower() in (".mid", ".midi")
-        return planning.make(asked.text, None if own_length else asked.seconds, seed, asked.plan)
+        composed = seed if asked.plan_seed is None else asked.plan_seed
+        return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan)
 
     def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.

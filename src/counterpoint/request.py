@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from pydantic import BeforeValidator, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, FiniteFloat, TypeAdapter, ValidationError, model_validator
 
 from counterpoint.config import Config
 
@@ -45,6 +45,15 @@ def check_seconds(seconds: object) -> float:
 def check_seed(seed: object) -> int:
     """A whole number from 0 to 2^63 - 1.  Raises ValueError."""
     return _whole(seed, "The seed", 0, 2**63 - 1)
+
+
+def check_candidates(count: object) -> int:
+    """Of how many takes the best is kept: a whole number from 1 to 64.  Raises ValueError."""
+    return _whole(count, "The number of takes to choose from", 1, 64)
+
+
+def _check_plan_seed(seed: object) -> int | None:
+    return None if seed is None else _whole(seed, "The seed of the plan", 0, 2**63 - 1)
 
 
 def _check_count(count: object) -> int:
@@ -171,7 +180,7 @@ class Request(Config):
 
     `plan` is "auto" (a score is composed from the words), "none" (the words alone), or the path of a MIDI file or chord
     chart.  `seconds` of None means 10, or the length of a MIDI plan; where both are given, a longer plan is cut and a
-    shorter one followed by silence.  Item i of `count` has the seed `seed + i`.
+    shorter one followed by silence.  Item i of `count` has the seed `seed + i`, and a plan of that seed, or of `plan_seed`.
     The sampler's settings (SAMPLING, explained in Settings) of None are the model's own; a single number guides by all
     conditions.
     """
@@ -181,6 +190,7 @@ class Request(Config):
     seed: Annotated[int, BeforeValidator(check_seed)] = 0
     count: Annotated[int, BeforeValidator(_check_count)] = 1
     plan: Annotated[str, BeforeValidator(_check_plan)] = "auto"
+    plan_seed: Annotated[int | None, BeforeValidator(_check_plan_seed)] = None
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
     solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
     schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
@@ -191,6 +201,17 @@ class Request(Config):
     temperature: Annotated[float | None, BeforeValidator(_check_temperature)] = None
     top_k: Annotated[int | None, BeforeValidator(_check_top_k)] = None
     top_p: Annotated[float | None, BeforeValidator(_check_top_p)] = None
+
+    @model_validator(mode="after")
+    def _has_seed_of_plan(self) -> "Request":
+        if self.plan_seed is not None and not self.composes:
+            raise ValueError(f"The plan {self.plan} is not composed and has no seed; leave the seed of the plan out.")
+        return self
+
+    @property
+    def composes(self) -> bool:
+        """Whether a plan is composed for it, and so depends on a seed."""
+        return self.plan == "auto" or Path(self.plan).suffix.lower() == ".txt"
 
     def sampling(self) -> dict[str, Any]:
         """Those of the sampler's settings that are asked for."""
