@@ -12,7 +12,7 @@ from counterpoint.analysis.heard import Heard
 from counterpoint.data.corpus.reading import read
 from counterpoint.generation import Model, Take
 from counterpoint.metrics.take import Asked, TakeReport, asked_of_brief, asked_of_score, best, take_report
-from counterpoint.music import Score
+from counterpoint.music import NO_CONTROLS, Controls, Score
 from counterpoint.request import Request, check_candidates
 from counterpoint.types import Progress
 
@@ -26,17 +26,27 @@ class Judged:
     report: TakeReport
 
 
-def asked_of(text: str, score: Score | None) -> Asked:
-    """What can be heard of a request: all of the score that is played; without one, what the words say of tempo and key.
+def asked_of(text: str, score: Score | None, controls: Controls = NO_CONTROLS) -> Asked:
+    """What can be heard of a request: all of the score that is played; without one, the controls, and what the words say of
+    tempo and key.
 
     Raises ValueError for words that contradict themselves.
     """
-    return asked_of_brief(read(text).brief) if score is None else asked_of_score(score)
+    if score is not None:
+        return asked_of_score(score)
+    said = asked_of_brief(read(text).brief)
+    return Asked(
+        bpm=controls.tempo or said.bpm,
+        key=controls.key or said.key,
+        chords=controls.chords or (),
+        melody=controls.melody or (),
+        drums=controls.drums or (),
+    )
 
 
 def judge(take: Take, asked: Asked | None = None) -> Judged:
     """A take beside what was asked: `asked`, or what its own score or words ask for (`asked_of`)."""
-    wanted = asked_of(take.record["prompt"], take.score) if asked is None else asked
+    wanted = asked_of(take.record["prompt"], take.score, take.controls) if asked is None else asked
     heard = hearing.hear(take.audio, take.sample_rate)
     return Judged(wanted, heard, take_report(wanted, heard))
 
@@ -48,8 +58,8 @@ def report(take: Take, asked: Asked | None = None) -> TakeReport:
 
 def check(model: Model, request: Request, asked: Asked | None = None) -> None:
     """Raises ValueError where the model cannot do what is asked, or where nothing of it can be heard; nothing is made."""
-    score = model.check(request)
-    wanted = asked_of(request.text, score) if asked is None else asked
+    score, controls = model.check(request)
+    wanted = asked_of(request.text, score, controls) if asked is None else asked
     if replace(wanted, seconds=None) == Asked():
         raise ValueError(
             "Nothing in the request can be heard in its music, so there is nothing to judge takes by; "

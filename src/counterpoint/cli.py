@@ -23,6 +23,7 @@ from counterpoint.commands import adherence
 from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
 from counterpoint.commands.evaluate import evaluate
+from counterpoint.commands.holding import Holding
 from counterpoint.commands.listen import listen_app
 from counterpoint.commands.sampling import Sampler
 from counterpoint.commands.terminal import progress, say
@@ -59,6 +60,7 @@ def generate(
     plan_seed: int | None = None,
     model: str | None = None,
     compare: str | None = None,
+    holding: Annotated[Holding | None, Parameter(name="*")] = None,
     heard: Annotated[Adherence | None, Parameter(name="*")] = None,
     sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
     device: Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")] = "cpu",
@@ -92,7 +94,7 @@ def generate(
 
     started = perf_counter()
     piece = {"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, "plan_seed": plan_seed}
-    asked, wanted = request.read(piece | dict(sampling or {})), heard or {}
+    asked, wanted = request.read(piece | dict(holding or {}) | dict(sampling or {})), heard or {}
     adherence.check(wanted, compared=compare is not None)
     if compare is not None:
         _check_comparable(model, count, plan_seed)

@@ -21,7 +21,7 @@ from counterpoint import destination, generation, request, sampler
 from counterpoint.files import writing
 from counterpoint.generation import Model, Take, share
 from counterpoint.nn import spectral
-from counterpoint.request import Request, Settings
+from counterpoint.request import Request, Wishes
 from counterpoint.types import Progress
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def compare(
     *,
     device: str = "cpu",
     progress: Progress | None = None,
-    **sampling: Unpack[Settings],
+    **sampling: Unpack[Wishes],
 ) -> Comparison:
     """The music of `Model.generate` by each of the models: the same words, plan and seed.
 

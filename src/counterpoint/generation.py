@@ -21,19 +21,20 @@ import counterpoint
 from counterpoint import audio as sound
 from counterpoint import planning, request, sampler
 from counterpoint.chart import print_chart
-from counterpoint.conditioners.score import paint
 from counterpoint.conditioners.text import T5Config
 from counterpoint.conditioners.words import WordsConfig, tokenize
 from counterpoint.config import Config
+from counterpoint.controls.held import Held
+from counterpoint.controls.told import laid_out, values_of, windowed
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import Checkpoint
-from counterpoint.music import Score
+from counterpoint.music import NO_CONTROLS, Controls, Score
 from counterpoint.paradigms import guidance
 from counterpoint.pieces import Piece
 from counterpoint.planning import Plan
-from counterpoint.request import Request, Settings
+from counterpoint.request import Request, Wishes
 from counterpoint.rng import mix
-from counterpoint.types import Canvas, Progress, Roll, time_axis
+from counterpoint.types import Canvas, Progress, time_axis
 
 OVERLAP = 0.25
 """Share of a window that is given from the one before, in pieces longer than a window."""
@@ -55,6 +56,8 @@ class Take:
     seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings;
     plan_seed where it is not the seed, best_of (`adherence.best_of`) where it was chosen."""
     score: Score | None
+    controls: Controls = NO_CONTROLS
+    """What was held on to, as it was laid out over the music."""
 
     def __repr__(self) -> str:
         prompt = shortened(self.record["prompt"], 60)
@@ -108,7 +111,7 @@ class Stream(Iterator[Tensor]):
         self._chunks.close()
 
 
-TAGGED = ("prompt", "seed", "plan_seed", "best_of", "model", "weights", "version", "seconds", "plan", "sampling")
+TAGGED = ("prompt", "seed", "plan_seed", "best_of", "model", "weights", "version", "seconds", "controls", "plan", "sampling")
 """What of a record is written into an audio file's comment: enough, with a MIDI plan beside it, to make the music again."""
 
 
@@ -134,10 +137,10 @@ class Model:
         plan: str | Path = "auto",
         *,
         progress: Progress | None = None,
-        **sampling: Unpack[Settings],
+        **wishes: Unpack[Wishes],
     ) -> Take:
         """One piece of music; the settings are those of Request.  Raises ValueError for what cannot be done."""
-        return next(self.takes(request.ask(text, seconds, seed, plan, sampling), progress))
+        return next(self.takes(request.ask(text, seconds, seed, plan, wishes), progress))
 
     def stream(
         self,
@@ -147,14 +150,14 @@ class Model:
         plan: str | Path = "auto",
         *,
         progress: Progress | None = None,
-        **sampling: Unpack[Settings],
+        **wishes: Unpack[Wishes],
     ) -> Stream:
         """The music of `generate` while it is made; nothing is done ahead of the listener.  Raises ValueError as that does.
 
         A model that makes one frame after another is heard after a second or two of its frames; one that fills windows,
         after the first window.
         """
-        asked = request.ask(text, seconds, seed, plan, sampling)
+        asked = request.ask(text, seconds, seed, plan, wishes)
         self._warn(asked)
         job = self._job(asked, seed)
         job.record["timings"] = {"plan": round(job.planned, 3)}
@@ -169,9 +172,10 @@ class Model:
         for i in range(asked.count):
             yield self._take(asked, asked.seed + i, share(progress, i, asked.count))
 
-    def check(self, asked: Request) -> Score | None:
-        """What the first piece will be played from.  Raises ValueError, as `takes` does, for what cannot be done."""
-        return self._job(asked, asked.seed).score
+    def check(self, asked: Request) -> tuple[Score | None, Controls]:
+        """What the first piece is played from, and holds on to.  Raises ValueError for what cannot be done."""
+        job = self._job(asked, asked.seed)
+        return job.score, job.controls
 
     def _warn(self, asked: Request) -> None:
         if caution := sampler.caution(self.checkpoint.name, self.checkpoint.config, asked):
@@ -205,7 +209,7 @@ class Model:
         audio = sound.master(sound.fade(audio, self.codec.sample_rate), self.codec.sample_rate)
         timings = {"plan": job.planned, "generate": played - started, "decode": perf_counter() - played}
         job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
-        return Take(audio, self.codec.sample_rate, seed, job.record, job.score)
+        return Take(audio, self.codec.sample_rate, seed, job.record, job.score, job.controls)
 
     def _chunks(self, job: "_Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
         """The audio of a stream."""
@@ -235,14 +239,20 @@ class Model:
         """What there is to do, before any of it is done.  Raises ValueError for what cannot be."""
         self._check_plan(asked)
         started = perf_counter()
-        plan = self._plan(asked, seed)
+        held = Held.of(asked)
+        self._check_controls(asked, held)
+        plan = self._plan(asked, seed, held)
         length = planning.DEFAULT_SECONDS if plan is None else plan.score.seconds
         seconds = asked.seconds or length
         self._check_length(seconds, f"the plan {asked.plan}" if asked.seconds is None and plan is not None else "the request")
         score = None if plan is None else planning.trim(plan.score, seconds) if seconds != length else plan.score
         name, config = self.checkpoint.name, self.checkpoint.config
         sampling = sampler.settle(name, config, asked)
-        guidance.check_told(sampling.guidance, {"text": [asked.text]} | ({} if score is None else {"score": [score]}))
+        samples = round(seconds * self.codec.sample_rate)
+        controls = laid_out(held, asked.text, score, seconds)
+        known, frames = self.system.conditions, self.codec.num_frames(samples)
+        values = values_of(asked.text, score, controls, known, self.codec, frames, config.controls.drums)
+        guidance.check_told(sampling.guidance, {name: [value] for name, value in values.items()})
         notes = [
             *([] if plan is None else _disagreement(length, seconds, plan.overridden)),
             sampler.caution(name, config, asked),
@@ -255,21 +265,32 @@ class Model:
             "weights": self.checkpoint.version,
             "version": counterpoint.__version__,
             "seconds": seconds,
+            **({"controls": asked.controls()} if asked.controls() else {}),
             "plan": "none" if score is None else print_chart(score),
             "summary": "none" if score is None else planning.summary(score),
             "note": "; ".join(note for note in notes if note),
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
             "sampling": sampling.model_dump(mode="json"),
         }
-        samples = round(seconds * self.codec.sample_rate)
-        return _Job(asked.text, score, samples, seed, sampling, record, perf_counter() - started)
+        return _Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started)
 
-    def _plan(self, asked: Request, seed: int) -> Plan | None:
+    def _check_controls(self, asked: Request, held: Held) -> None:
+        """Raises ValueError for a control that neither the model understands nor a plan can honour."""
+        followed = asked.plan != "none" and "score" in self.system.conditions
+        for name in () if followed else held.names:
+            if name not in self.system.conditions:
+                able = ", ".join(other for other in checkpoint.shipped() if name in _conditions(other))
+                plan = "let a plan have it (--plan auto)" if "score" in self.system.conditions else "leave it out"
+                raise ValueError(
+                    f"{self.checkpoint.name} was not trained with {name}; {plan}{able and f', or ask one of: {able}'}."
+                )
+
+    def _plan(self, asked: Request, seed: int, held: Held) -> Plan | None:
         if asked.plan == "none" or "score" not in self.system.conditions:
             return None
         own_length = Path(asked.plan).suffix.lower() in (".mid", ".midi")
         composed = seed if asked.plan_seed is None else asked.plan_seed
-        return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan)
+        return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan, held)
 
     def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.
@@ -277,13 +298,12 @@ class Model:
         It is filled in windows; each is given the end of the one before, and its own part of the painted score.
         """
         spec, axis, frames = self.system.spec, time_axis(self.system.view), self.codec.num_frames(job.samples)
-        roll = None if job.score is None else paint(job.score, spec.rate, frames)
         blank = Canvas.blank(1, frames, spec, self.system.view)
         done, given = blank.frames.to(self.device), blank.given.to(self.device)
         windows = _windows(frames, spec.frames(self.checkpoint.config.window_seconds))
         told = 0
         for i, here in enumerate(windows):
-            values = {"text": [job.text]} | ({} if roll is None else {"score": [Roll(roll.frames[here], roll.vector)]})
+            values = windowed(job.values, here)
             canvas = Canvas(done.narrow(axis, here.start, here.stop - here.start).clone(), given[:, here].clone())
             own = job.seed if i == 0 else mix(job.seed, i)
             place = here.start
@@ -301,8 +321,10 @@ class Model:
 class _Job:
     """A checked request, planned but not begun."""
 
-    text: str
+    values: Mapping[str, Any]
+    """What the model is told, by the name of the condition."""
     score: Score | None
+    controls: Controls
     samples: int
     seed: int
     sampling: Config

@@ -362,3 +362,7 @@ class Controls:
     def only(self, names: Collection[str]) -> "Controls":
         """Those of the given names; the others are left open."""
         return replace(self, **{part.name: None for part in fields(self) if part.name not in names})
+
+
+NO_CONTROLS = Controls()
+"""Everything is left open."""

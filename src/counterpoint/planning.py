@@ -6,12 +6,14 @@ from pathlib import Path
 
 from counterpoint import midi
 from counterpoint.chart import parse_chart
+from counterpoint.controls.held import Held, arranged, harmonised
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.reading import read, suggest
 from counterpoint.instruments import instrument
 from counterpoint.music import UNKNOWN_STYLE, Brief, Score, Track, chord_name
 
 DEFAULT_SECONDS = 10.0
+NOTHING_HELD = Held()
 _LONGEST_CHART = 100_000  # bytes
 _NAMED = 20
 """Unknown words that a message names."""
@@ -29,15 +31,18 @@ class Plan:
     """What of a plan that was given contradicts the words: "key C major"."""
 
 
-def make(text: str, seconds: float | None, seed: int, source: str = "auto") -> Plan:
+def make(text: str, seconds: float | None, seed: int, source: str = "auto", held: Held = NOTHING_HELD) -> Plan:
     """The plan of a prompt: composed ("auto"), played from a MIDI file, or composed over a chord chart.
 
-    `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  Raises ValueError for a file that is none.
+    `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  A composed plan has what is held on to.  Raises
+    ValueError for a file that is none, and for controls beside a file, which brings its own.
     """
     reading = read(text)
     length = DEFAULT_SECONDS if seconds is None else seconds
     if source == "auto":
-        return Plan(compose(reading.brief, length, seed), reading.unknown)
+        return Plan(_composed(reading.brief, length, seed, held), reading.unknown)
+    if held.names:
+        raise ValueError(f"The plan {source} brings its own music, which {held.names[0]} may contradict; give one of the two.")
     path = Path(source).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no plan {path}; write one with `counterpoint plan`, or give auto or none.")
@@ -47,6 +52,22 @@ def make(text: str, seconds: float | None, seed: int, source: str = "auto") -> P
         score = midi.read(path)
         score = score if seconds is None else trim(score, seconds)
     return Plan(score, reading.unknown, _overridden(score, reading.brief))
+
+
+def _composed(words: Brief, seconds: float, seed: int, held: Held) -> Score:
+    """A composition that has what is held on to.
+
+    What lies at times of its own, a tune or chords, is harmonised on the grid of a first draft, so that a tempo that nobody
+    named is the same in both.
+    """
+    brief = held.brief(words)
+    score = compose(brief, seconds, seed)
+    if not held.names:
+        return score
+    controls = held.lasting(seconds, score.bpm, score.metre)
+    if controls.melody is not None or (held.chords and held.chords.spans):
+        score = compose(harmonised(brief, score, controls), seconds, seed)
+    return arranged(score, controls)
 
 
 def _overridden(score: Score, words: Brief) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """What a musician asks for: one typed value for Python and the command line, checked before any work begins."""
 
 import difflib
+import json
 import math
 import unicodedata
 from collections.abc import Collection, Mapping
+from dataclasses import astuple, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -54,6 +56,10 @@ def check_candidates(count: object) -> int:
 
 def _check_plan_seed(seed: object) -> int | None:
     return None if seed is None else _whole(seed, "The seed of the plan", 0, 2**63 - 1)
+
+
+def _check_transpose(semitones: object) -> int:
+    return _whole(semitones, "transpose", -24, 24)
 
 
 def _check_count(count: object) -> int:
@@ -181,6 +187,9 @@ class Request(Config):
     `plan` is "auto" (a score is composed from the words), "none" (the words alone), or the path of a MIDI file or chord
     chart.  `seconds` of None means 10, or the length of a MIDI plan; where both are given, a longer plan is cut and a
     shorter one followed by silence.  Item i of `count` has the seed `seed + i`, and a plan of that seed, or of `plan_seed`.
+    The controls (CONTROLS, explained in `controls`) are obeyed by a plan that is composed, and told to models that know them:
+    `chords` such as "C G Am F", ChordPro, a file, or pairs of label and start; `melody` and `drums` a MIDI or audio file, notes
+    or, for drums, steps; `transpose` moves chords, melody and key by semitones.
     The sampler's settings (SAMPLING, explained in Settings) of None are the model's own; a single number guides by all
     conditions.
     """
@@ -191,6 +200,12 @@ class Request(Config):
     count: Annotated[int, BeforeValidator(_check_count)] = 1
     plan: Annotated[str, BeforeValidator(_check_plan)] = "auto"
     plan_seed: Annotated[int | None, BeforeValidator(_check_plan_seed)] = None
+    chords: Any = None
+    melody: Any = None
+    drums: Any = None
+    tempo: float | str | None = None
+    key: str | None = None
+    transpose: Annotated[int, BeforeValidator(_check_transpose)] = 0
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
     solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
     schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
@@ -212,6 +227,17 @@ class Request(Config):
     def composes(self) -> bool:
         """Whether a plan is composed for it, and so depends on a seed."""
         return self.plan == "auto" or Path(self.plan).suffix.lower() == ".txt"
+
+    def controls(self) -> dict[str, Any]:
+        """Those of the controls that are asked for, as JSON takes them."""
+        told = {name: getattr(self, name) for name in CONTROLS}
+        asked = {name: value for name, value in told.items() if value is not None and (name, value) != ("transpose", 0)}
+        return json.loads(
+            json.dumps(
+                asked,
+                default=lambda value: astuple(value) if is_dataclass(value) and not isinstance(value, type) else str(value),
+            )
+        )
 
     def sampling(self) -> dict[str, Any]:
         """Those of the sampler's settings that are asked for."""
@@ -247,11 +273,37 @@ SAMPLING = tuple(Settings.__annotations__)
 """The settings of a Request that are the sampler's; a model has some of them, and refuses the others."""
 
 
-def ask(text: str, seconds: float | None, seed: int, plan: str | Path, sampling: Settings) -> Request:
+class Holds(TypedDict, total=False):
+    """The controls as keywords of `Model.generate` and its like; what is left out, or None, is left open."""
+
+    chords: object
+    """"C G Am F" (one a bar), "| Dm7 G7 | Cmaj7 |", ChordPro, the path of a file, or pairs of label and start in seconds."""
+    melody: object
+    """The path of a MIDI or audio file, or notes (start, end, MIDI pitch)."""
+    drums: object
+    """The path of a MIDI or audio file, notes, or steps such as "kick: x...x... snare: ....x..."."""
+    tempo: float | str | None
+    """Felt beats a minute."""
+    key: str | None
+    """Such as "A minor"."""
+    transpose: int
+    """Semitones by which chords, melody and key are moved."""
+
+
+CONTROLS = tuple(Holds.__annotations__)
+"""The controls of a Request."""
+
+
+class Wishes(Settings, Holds, total=False):
+    """All that may be wished beside words, length, seed and plan."""
+
+
+def ask(text: str, seconds: float | None, seed: int, plan: str | Path, wishes: Wishes) -> Request:
     """One piece of music as a checked Request.  Raises ValueError with one sentence."""
-    for name in sampling.keys() - set(SAMPLING):
-        raise _unknown("setting", name, SAMPLING)
-    return read({"text": text, "seconds": seconds, "seed": seed, "plan": plan, **sampling})
+    known = (*SAMPLING, *CONTROLS)
+    for name in wishes.keys() - set(known):
+        raise _unknown("setting", name, known)
+    return read({"text": text, "seconds": seconds, "seed": seed, "plan": plan, **wishes})
 
 
 def read(content: Mapping[str, Any]) -> Request:
