@@ -21,7 +21,7 @@ Pairs = Sequence[tuple[str | Chord | None, float]] | Sequence[tuple[float, str |
 
 _DASHES = {"-", "–", "—", "->", "→"}
 _ROUNDING = 1e-3
-"""Seconds by which the times of an annotation may overlap."""
+"""Seconds by which the times of an annotation may overlap, or leave a gap that is none."""
 
 
 def read_chords(
@@ -144,7 +144,8 @@ def _annotated(text: str) -> tuple[ChordSpan, ...]:
             raise ValueError(
                 f"Line {number}: {start:g} to {end:g} s overlaps what is before, or runs backwards; mend the times."
             )
-        spans += [ChordSpan(max(latest, start), end, _labelled(label, number))] if end > max(latest, start) else []
+        start = latest if abs(start - latest) <= _ROUNDING else start
+        spans += [ChordSpan(start, end, _labelled(label, number))] if end > start else []
     if not spans:
         raise ValueError("There are no chords; write lines of start, end and chord: 0.0 2.5 C:maj7.")
     return tuple(spans)

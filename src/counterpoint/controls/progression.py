@@ -53,14 +53,15 @@ class Progression:
 def _repeated(bars: Sequence[tuple[Chord | None, float]], seconds: float, bar: float) -> list[ChordSpan]:
     """Bars of `bar` seconds, again and again."""
     spans: list[ChordSpan] = []
-    place = 0.0
+    now, place = 0.0, 0.0
     while True:
         for chord, length in bars:
-            start, place = place * bar, place + length
-            if start >= seconds - _SLIVER:
-                return spans
-            last = place * bar >= seconds - _SLIVER
-            spans.append(ChordSpan(start, seconds if last else place * bar, chord))
+            place += length
+            end = place * bar
+            if end >= seconds - _SLIVER:
+                return [*spans, ChordSpan(now, seconds, chord)]
+            spans.append(ChordSpan(now, end, chord))
+            now = end
         place = round(place, 9)  # whole again after thirds of bars
 
 
