@@ -18,6 +18,7 @@ ROOMS = (
     "codecs",
     "comparison",
     "conditioners",
+    "controls",
     "embedders",
     "evaluation",
     "generation",
