@@ -18,7 +18,7 @@ LAYERS = [
     {"evaluation", "encoding", "listening"},
     {"comparison"},
     {"generation", "destination"},
-    {"hub", "planning", "sampler"},
+    {"hub", "planning", "sampler", "sketch"},
     {"systems", "request", "journal"},
     {"codecs", "conditioners", "paradigms", "data", "metrics", "embedders"},
     {"analysis"},
