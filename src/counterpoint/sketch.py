@@ -6,7 +6,7 @@ how loud a note is) is made up here, by the plainest rule that will do, and `ass
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
@@ -23,8 +23,10 @@ from counterpoint.music import UNKNOWN_STYLE, ChordSpan, Key, Metre, Note, Score
 
 FALLBACK_BPM = 120.0
 """The tempo of a grid where no pulse is heard: what a MIDI file has that says none."""
-STEADY = 0.03
-"""Seconds that no beat may lie off a straight line for the pulse to be one tempo: the ear's jitter, not the players'."""
+STEADY = 0.05
+"""Seconds that no beat may lie off a straight line for the pulse to be one tempo: no beat is judged more narrowly than that."""
+TOGETHER = 0.05
+"""Seconds from a struck sound or a beat within which a note began with it: pitches are heard every 20 ms, and late."""
 EARLY = 0.05
 """Seconds by which a beat may come before the sound begins and still count as one at its very start."""
 SHORTEST = 0.06
@@ -48,12 +50,12 @@ _COMP_RANGE = (52, 71)
 def sketch(heard: Heard, style: str | None = None, accompany: bool = True) -> Score:
     """The score of what was heard; with `accompany`, a bass and sustained chords are made up from the chords.
 
-    The grid covers the whole sound.  The tune and the drums keep the times at which they were heard.  `style` names one of the
+    The grid covers the whole sound.  Notes keep the times at which they were heard: no
+    grid is laid over them.  `style` names one of the
     composer's, which chooses the instruments and is told to a model.  Raises ValueError for a style that is none, and where
     no note would be left.
     """
-    if style is not None and style not in STYLES:
-        raise ValueError(f"The style {style!r} is not known; known are {', '.join(STYLES)}.")
+    check_style(style)
     grid = _grid(heard)
     parts = {"melody": _tune(heard), "drums": _drums(heard)}
     if accompany:
@@ -75,6 +77,12 @@ def sketch(heard: Heard, style: str | None = None, accompany: bool = True) -> Sc
     )
 
 
+def check_style(style: str | None) -> None:
+    """Raises ValueError for the name of a style that the composer does not know."""
+    if style is not None and style not in STYLES:
+        raise ValueError(f"The style {style!r} is not known; known are {', '.join(STYLES)}.")
+
+
 def assumed(heard: Heard) -> tuple[str, ...]:
     """What of a sketch's grid and key nobody heard, in words: "no pulse: 120 bpm in 4/4 from the start on"."""
     said = []
@@ -90,7 +98,7 @@ def assumed(heard: Heard) -> tuple[str, ...]:
 
 def _nothing(heard: Heard, accompany: bool) -> str:
     if not accompany and any(span.chord for span in heard.chords):
-        return "Neither a tune nor drums were heard, so that there is no note to write; have the chords played by an accompaniment."
+        return "No tune and no drums were heard, so that there is no note to write; let an accompaniment play the chords."
     return "No tune, chord or drum was heard, so that there is no note to write; give a sound in which music is heard."
 
 
@@ -180,8 +188,20 @@ def _key(heard: Heard) -> Key:
 
 
 def _tune(heard: Heard) -> tuple[Note, ...]:
-    runs = [(start, min(end, heard.seconds), pitch) for start, end, pitch in notes_of(heard.melody)]
-    return tuple(Note(start, end, pitch, _LOUD["melody"]) for start, end, pitch in runs if end - start >= SHORTEST)
+    """The runs of one pitch, each begun with what was struck or counted at its start; no note sounds on into the next."""
+    marks = np.array([*heard.drums.get("any", ()), *heard.beats])
+    notes: list[Note] = []
+    for start, end, pitch in notes_of(heard.melody):
+        end = min(end, heard.seconds)
+        if end - start < SHORTEST:
+            continue
+        near = float(marks[np.abs(marks - start).argmin()]) if len(marks) else start
+        free = notes[-1].start + SHORTEST if notes else 0.0
+        begin = near if abs(near - start) <= TOGETHER and free <= near <= end - SHORTEST else start
+        if notes and notes[-1].end > begin:
+            notes[-1] = replace(notes[-1], end=begin)
+        notes.append(Note(begin, end, pitch, _LOUD["melody"]))
+    return tuple(notes)
 
 
 def _drums(heard: Heard) -> tuple[Note, ...]:

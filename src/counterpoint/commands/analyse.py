@@ -33,7 +33,7 @@ def analyse(
     picture
         A file to draw the sound and what is heard into (.png, .pdf or .svg); with several files, a folder.
     midi
-        A MIDI file to write what is heard into, to be edited, or given back: `generate ... --plan`; with several files, a folder.
+        A MIDI file of what is heard, to be edited or given to `generate --plan`; with several files, a folder.
     accompany
         Whether a bass and sustained chords, made up from the chords that are heard, are in the MIDI file.
     style
@@ -45,15 +45,7 @@ def analyse(
     from counterpoint.analysis import picture as drawing
     from counterpoint.analysis.hearing import hear
 
-    if not files:
-        raise ValueError("There is nothing to analyse; name one or more wav, flac, ogg or mp3 files.")
-    if picture is not None:
-        drawing.require_matplotlib()
-        _check_target(files, picture, "picture", PICTURES)
-    if midi is not None:
-        _check_target(files, midi, "MIDI file", SKETCHES)
-    elif style is not None or not accompany:
-        raise ValueError("Style and accompaniment are those of a MIDI file; name one with --midi sketch.mid.")
+    _check(files, picture, midi, accompany, style)
     heard: dict[str, Any] = {}
     failed: list[str] = []
     for file in files:
@@ -79,6 +71,23 @@ def analyse(
             sys.stderr.write(f"counterpoint: {sentence}\n")
     if failed:
         raise ValueError(failed[-1])
+
+
+def _check(files: tuple[Path, ...], picture: Path | None, midi: Path | None, accompany: bool, style: str | None) -> None:
+    """Raises ValueError for what is known to go wrong before anything is heard."""
+    from counterpoint.analysis.picture import require_matplotlib
+    from counterpoint.sketch import check_style
+
+    if not files:
+        raise ValueError("There is nothing to analyse; name one or more wav, flac, ogg or mp3 files.")
+    if picture is not None:
+        require_matplotlib()
+        _check_target(files, picture, "picture", PICTURES)
+    if midi is not None:
+        _check_target(files, midi, "MIDI file", SKETCHES)
+        check_style(style)
+    elif style is not None or not accompany:
+        raise ValueError("Style and accompaniment are those of a MIDI file; name one with --midi sketch.mid.")
 
 
 def _about(file: Path, error: ValueError) -> str:
