@@ -34,6 +34,23 @@ from counterpoint.metrics.floors import paired
 from counterpoint.music import DRUM_CLASSES, Note, Score
 from counterpoint.sketch import sketch
 
+WORDS = """
+Means over clips, 95 % bootstrap intervals over clips; chance: the same of pairs that do not belong together (first column).
+
+The first table: held-out clips of 10 s of both renderers, heard, sketched, written as MIDI, read back, and compared with the
+scores that they were rendered from.  Melody: notes as mir_eval.transcription matches them; a pitch that is struck again at once
+is heard as one note, and no end is heard exactly.  Drums: where all classes count as one, hits within 30 ms are one.  Hits of no
+such class (rides, shakers, toms) are sketched as shakers where nothing else is struck; those that fall together with a kick,
+a snare or a hi-hat are lost.
+
+All clips are by one composer, whose habits the listener has learnt: the figures say what is heard of this corpus, not of the
+world's music.
+"""
+PLAYED = """
+The sketches as plans: captions of the first held-out clips of both corpora, played after four plans and heard again, against
+the true scores.  The bass and the comp (or pad) of a sketch are made up from the chords; the true score, with its own players,
+instruments and style, is what a plan can be followed to at best.  Sketches tell no style and no instruments but a piano's.
+"""
 Metric = Callable[[Score, Score], float]
 PLANS = ("tune and drums", "with bass and comp", "with bass and pad", "the true score")
 
@@ -228,11 +245,11 @@ if __name__ == "__main__":
         )
         for name, chosen in sets.items()
     }
-    lines = ["# Sketches", "", f"`{command} --keep FOLDER --out FILE`, {datetime.date.today()}.", "", *table(columns)]
+    lines = ["# Sketches", "", f"`{command} --keep FOLDER -o FILE`, {datetime.date.today()}.", WORDS, *table(columns)]
     print("\n".join(lines), flush=True)
     if given.plans:
         chosen = [clip for group in sets.values() for clip in group[: given.plans]]
-        lines += [f"## Played by {given.model}", "", *table(follow(given.model, chosen, given.keep))]
+        lines += [f"## Played by {given.model}", PLAYED, *table(follow(given.model, chosen, given.keep))]
         print("\n".join(lines), flush=True)
     if given.out:
         write_text(given.out, "\n".join(lines))

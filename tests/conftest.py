@@ -27,6 +27,7 @@ ROOMS = (
     "paradigms",
     "pieces",
     "rng",
+    "sketch",
     "systems.codecgan",
     "systems.ear",
     "systems.jasco",
