@@ -39,9 +39,9 @@ Means over clips, 95 % bootstrap intervals over clips; chance: the same of pairs
 
 The first table: held-out clips of 10 s of both renderers, heard, sketched, written as MIDI, read back, and compared with the
 scores that they were rendered from.  Melody: notes as mir_eval.transcription matches them; a pitch that is struck again at once
-is heard as one note, and no end is heard exactly.  Drums: where all classes count as one, hits within 30 ms are one.  Hits of no
-such class (rides, shakers, toms) are sketched as shakers where nothing else is struck; those that fall together with a kick,
-a snare or a hi-hat are lost.
+is heard as one note, and no end is heard exactly.  Drums: where all classes count as one, hits within 30 ms are one.  Hits of
+no such class (rides, shakers, toms) are sketched as shakers where nothing else is struck; what falls together with a kick, a
+snare or a hi-hat is lost.
 
 All clips are by one composer, whose habits the listener has learnt: the figures say what is heard of this corpus, not of the
 world's music.

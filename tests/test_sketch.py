@@ -149,6 +149,13 @@ def test_what_is_struck_is_a_class_or_the_other_key() -> None:
     assert sorted(found) == [(1.0, 36), (1.0, 42), (1.5, 42), (2.0, 38), (3.0, 36), (4.0, OTHER_KEY)]
 
 
+def test_nothing_sounds_beyond_the_end() -> None:
+    drums = {"kick": (9.93, 9.99), "snare": (), "hat": (), "any": (9.93, 10.2)}
+    score = sketch(heard(seconds=9.99, melody=lane([(9.0, 10.0, 69)], 9.99), drums=drums))
+    assert [(note.start, note.end) for note in notes(score, "drums")] == [(9.93, 9.99)]
+    assert notes(score, "melody")[-1].end == 9.99 and max(score.beats) < 9.99
+
+
 def test_the_accompaniment_is_made_of_the_chords() -> None:
     score = sketch(heard())
     assert score.chords == heard().chords
