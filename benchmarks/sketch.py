@@ -48,8 +48,8 @@ world's music.
 """
 PLAYED = """
 The sketches as plans: captions of the first held-out clips of both corpora, played after four plans and heard again, against
-the true scores.  The bass and the comp (or pad) of a sketch are made up from the chords; the true score, with its own players,
-instruments and style, is what a plan can be followed to at best.  Sketches tell no style and no instruments but a piano's.
+the true scores.  The bass and the pad (or comp) of a sketch are made up from the chords; the true score, with its own players,
+instruments and style, is what a plan can be followed to at best.  No style and no instruments are heard.
 """
 Metric = Callable[[Score, Score], float]
 PLANS = ("tune and drums", "with bass and comp", "with bass and pad", "the true score")
@@ -165,9 +165,9 @@ def compare(figures: dict[str, Callable], made: Sequence, real: Sequence) -> lis
 def plans(clip: Clip) -> dict[str, Score]:
     """The scores that a model is given for a clip, by the names of PLANS."""
     whole = sketch(clip.heard)
-    held = tuple(replace(track, role="pad", program=48, gain=0.3) if track.role == "comp" else track for track in whole.tracks)
+    comp = tuple(replace(track, role="comp", program=0, gain=0.52) if track.role == "pad" else track for track in whole.tracks)
     bare = replace(whole, tracks=tuple(track for track in whole.tracks if track.role in ("melody", "drums")))
-    return dict(zip(PLANS, (bare, whole, replace(whole, tracks=held), clip.score), strict=True))
+    return dict(zip(PLANS, (bare, replace(whole, tracks=comp), whole, clip.score), strict=True))
 
 
 def played(model: generation.Model, clip: Clip, plan: Score, seed: int) -> Heard:

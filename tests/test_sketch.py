@@ -160,12 +160,10 @@ def test_the_accompaniment_is_made_of_the_chords() -> None:
     score = sketch(heard())
     assert score.chords == heard().chords
     struck = {0.0, 4.9, *(time for time in score.downbeats if time < 9)}
-    for role in ("bass", "comp"):
+    for role in ("bass", "pad"):
         assert {round(note.start, 6) for note in notes(score, role)} == {round(time, 6) for time in struck}
     for span in score.chords:
-        low, high = (
-            [n.pitch % 12 for n in notes(score, role) if span.start <= n.start < span.end] for role in ("bass", "comp")
-        )
+        low, high = ([n.pitch % 12 for n in notes(score, role) if span.start <= n.start < span.end] for role in ("bass", "pad"))
         if span.chord is None:
             assert not low and not high
         else:
@@ -178,7 +176,7 @@ def test_the_accompaniment_is_made_of_the_chords() -> None:
 def test_a_style_chooses_the_instruments() -> None:
     score = sketch(heard(), style="bossa nova")
     assert score.style == "bossa nova" and sketch(heard()).style == UNKNOWN_STYLE
-    for role in ("melody", "bass", "comp"):
+    for role in ("melody", "bass", "pad"):
         assert score.track(role).program in STYLES["bossa nova"].instruments[role]
     with pytest.raises(ValueError, match="'zorb' is not known"):
         sketch(heard(), style="zorb")
@@ -213,7 +211,7 @@ def test_silence_is_no_plan() -> None:
     chords = replace(silent, chords=(ChordSpan(0.0, 1.0, Chord(0)),))
     with pytest.raises(ValueError, match="let an accompaniment play the chords"):
         sketch(chords, accompany=False)
-    assert {track.role for track in sketch(chords).tracks} == {"bass", "comp"}
+    assert {track.role for track in sketch(chords).tracks} == {"bass", "pad"}
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

@@ -37,14 +37,14 @@ KEYS = {"kick": 36, "snare": 38, "hat": 42}
 """General-MIDI percussion keys of the classes that are heard."""
 OTHER_KEY = 70
 """What a struck sound of no class is written as: shakers are 6 in 10 of those in composed music (benchmarks/sketch.py)."""
-PROGRAMS = {"melody": 0, "bass": 33, "comp": 0}
-"""Who plays where no style is told: a piano, a finger bass, a piano.  Timbre is not heard."""
+PROGRAMS = {"melody": 0, "bass": 33, "pad": 48, "drums": 0}
+"""Who plays where no style is told: a piano, a finger bass, strings.  Timbre is not heard."""
 
-_LOUD = {"melody": 92, "bass": 96, "comp": 70, "kick": 108, "snare": 104, "hat": 80, "other": 70}
-_GAINS = {"melody": 1.0, "bass": 0.5, "comp": 0.52, "drums": 0.7}
+_LOUD = {"melody": 92, "bass": 96, "pad": 70, "kick": 108, "snare": 104, "hat": 80, "other": 70}
+_GAINS = {"melody": 1.0, "bass": 0.5, "pad": 0.3, "drums": 0.7}
 _HIT_SECONDS = 0.1
 _BASS_LOWEST = 28
-_COMP_RANGE = (52, 71)
+_PAD_RANGE = (52, 71)
 
 
 def sketch(heard: Heard, style: str | None = None, accompany: bool = True) -> Score:
@@ -59,11 +59,12 @@ def sketch(heard: Heard, style: str | None = None, accompany: bool = True) -> Sc
     grid = _grid(heard)
     parts = {"melody": _tune(heard), "drums": _drums(heard)}
     if accompany:
-        parts |= {"bass": _bass(heard.chords, grid.downbeats), "comp": _comp(heard.chords, grid.downbeats)}
+        parts |= {"bass": _bass(heard.chords, grid.downbeats), "pad": _pad(heard.chords, grid.downbeats)}
     if not any(parts.values()):
         raise ValueError(_nothing(heard, accompany))
-    programs = PROGRAMS if style is None else {role: options[0] for role, options in STYLES[style].instruments.items()}
-    tracks = (Track(role, programs.get(role, 0), parts[role], gain=gain) for role, gain in _GAINS.items() if parts.get(role))
+    own = {} if style is None else {role: options[0] for role, options in STYLES[style].instruments.items()}
+    programs = {**PROGRAMS, **own}
+    tracks = (Track(role, programs[role], parts[role], gain=gain) for role, gain in _GAINS.items() if parts.get(role))
     return Score(
         seconds=heard.seconds,
         style=style or UNKNOWN_STYLE,
@@ -234,11 +235,11 @@ def _bass(chords: Sequence[ChordSpan], downbeats: Sequence[float]) -> tuple[Note
     return tuple(notes)
 
 
-def _comp(chords: Sequence[ChordSpan], downbeats: Sequence[float]) -> tuple[Note, ...]:
+def _pad(chords: Sequence[ChordSpan], downbeats: Sequence[float]) -> tuple[Note, ...]:
     """The chords' tones, held, each voicing as near to the last as can be."""
     notes, pitches = [], tuple[int, ...]()
     for span in _strokes(chords, downbeats):
         assert span.chord is not None
-        pitches = voice(span.chord, pitches, *_COMP_RANGE)
-        notes += [Note(span.start, span.end, pitch, _LOUD["comp"]) for pitch in pitches]
+        pitches = voice(span.chord, pitches, *_PAD_RANGE)
+        notes += [Note(span.start, span.end, pitch, _LOUD["pad"]) for pitch in pitches]
     return tuple(notes)
