@@ -28,6 +28,7 @@ ROOMS = (
     "paradigms",
     "pieces",
     "rng",
+    "sketch",
     "systems.codecgan",
     "systems.ear",
     "systems.jasco",

@@ -19,7 +19,7 @@ LAYERS = [
     {"evaluation", "encoding", "listening"},
     {"comparison", "adherence"},
     {"generation", "destination"},
-    {"hub", "planning", "sampler"},
+    {"hub", "planning", "sampler", "sketch"},
     {"controls"},
     {"systems", "request", "journal"},
     {"codecs", "conditioners", "paradigms", "data", "metrics", "embedders"},
