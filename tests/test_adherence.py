@@ -311,6 +311,7 @@ def test_info_without_a_name_shows_all_models_side_by_side(capsys: pytest.Captur
 def test_info_of_a_model_shows_what_its_manifest_states(
     tiny_family: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert capabilities.VIEWS.keys() == checkpoint.SYSTEMS.keys()
     for name in ("tiny", "tiny-ar"):
         assert cli.run(["info", str(tiny_family[name])]) == 0
         out = capsys.readouterr().out
@@ -321,5 +322,6 @@ def test_info_of_a_model_shows_what_its_manifest_states(
         told = [f"is told {condition}" for condition in can.conditions] + [f"can {task}" for task in can.tasks]
         for row in (*told, *(f"sampled by {setting}" for setting in can.sampling)):
             assert row in out
-        assert ("tokens" in capabilities.table({name: manifest})[6]) == (name == "tiny-ar")
+        assert checkpoint.load(tiny_family[name]).system.view == capabilities.VIEWS[manifest.kind]
+        assert ("tokens" if name == "tiny-ar" else "continuous frames") in out
         assert f"{can.max_seconds:g} s" in out and f"{can.sample_rate} Hz, mono" in out and can.licence in out
