@@ -13,6 +13,7 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 ROOMS = (
+    "adherence",
     "analysis",
     "audio",
     "codecs",

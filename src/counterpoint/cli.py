@@ -92,22 +92,26 @@ def generate(
     """
     from counterpoint import request
 
-    started = perf_counter()
     piece = {"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, "plan_seed": plan_seed}
     asked, wanted = request.read(piece | dict(holding or {}) | dict(sampling or {})), heard or {}
     adherence.check(wanted, compared=compare is not None)
     if compare is not None:
         _check_comparable(model, count, plan_seed)
         return _compare(compare.split(","), asked, output, format, device)
+    _make(asked, wanted, model or "jasco-tiny", output, format, device)
+
+
+def _make(asked: "Request", wanted: Adherence, model: str, output: str | None, format: Format | None, device: str) -> None:
+    started = perf_counter()
     beside = adherence.REPORT if wanted.get("report") else ""
     seeds = adherence.first_seeds(asked, wanted)
-    targets = [destination.audio_file(prompt, output, format, first, count, beside) for first in seeds]
+    targets = [destination.audio_file(asked.text, output, format, first, asked.count, beside) for first in seeds]
     from counterpoint import generation  # torch, only now that the request stands
 
-    loaded = generation.load(model or "jasco-tiny", device)
+    loaded = generation.load(model, device)
     written = 0
     with (
-        interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
+        interruptible(lambda: f"{written} of {asked.count} pieces are written" if written else NOTHING),
         progress("generating") as bar,
     ):
         for (take, judged), target in zip(adherence.takes(loaded, asked, wanted, bar), targets, strict=True):
