@@ -36,7 +36,7 @@ SAME_HIT = 0.03
 KEYS = {"kick": 36, "snare": 38, "hat": 42}
 """General-MIDI percussion keys of the classes that are heard."""
 OTHER_KEY = 70
-"""What a struck sound of no class is written as: shakers are 6 in 10 of those in composed music (benchmarks/sketch.py)."""
+"""What a struck sound of no class is written as: shakers are more than half of those in composed music."""
 PROGRAMS = {"melody": 0, "bass": 33, "pad": 48, "drums": 0}
 """Who plays where no style is told: a piano, a finger bass, strings.  Timbre is not heard."""
 
