@@ -4,8 +4,8 @@
     python benchmarks/adherence.py judge --corpus runs/corpus
     python benchmarks/adherence.py report --markdown benchmarks/results/adherence.md
 
-A *cell* is what a model is told of a clip beside its caption (CELLS); `make` draws ten seconds of each of the first clips of the
-splits test and valid that way, with the model's own sampling and the clip's place as seed.  `judge` compares with the exact
+A *cell* is what a model is told of a clip beside its caption (CELLS); `make` draws ten seconds of each of the first clips of
+the splits test and valid that way, with the model's own sampling and the clip's place as seed.  `judge` compares with the exact
 scores of the clips, and by Frechet distance with their recordings; it keeps a JSON file a cell.  All three go on where they
 were stopped.  Rows are means and 95 % bootstrap intervals over clips; `chance` is the same figure with clips dealt out anew.
 """

@@ -52,6 +52,10 @@ def read_progression(given: str | Path | Pairs, transpose: int = 0) -> Progressi
         return _read_file(path).transpose(transpose)
     if isinstance(given, str | Path):
         return _read_words(str(given)).transpose(transpose)
+    if not isinstance(given, Sequence):
+        raise ValueError(
+            f'Chords are text such as "C G Am F", a file, or pairs of label and start, not {given!r}; give one of these.'
+        )
     return Progression(spans=_held([_change(entry) for entry in given])).transpose(transpose)
 
 
