@@ -17,7 +17,7 @@ from counterpoint.systems.base import Trainable
 from counterpoint.systems.score import Planner, PlannerConfig
 from counterpoint.training import Outcome, train
 
-READ = 3000
+READ = 1000
 """Pieces whose captions the vocabulary is learnt from, at most."""
 
 

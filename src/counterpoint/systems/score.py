@@ -40,7 +40,9 @@ from counterpoint.types import Batch, Cond, Objective, Spec
 _NO_SPEC = Spec(rate=1.0, dim=1)  # words are the same for all frames
 _GLANCES = (("style",), ("role", "bar"), ("position", "role", "bar"), ("chord", "bar"), ("loud", "role"), ("length", "role"))
 """Kinds of symbols of which the last one so far is told beside each symbol; "role" and "bar" make what was before stale."""
-_ROOM = 96
+_ABREAST = 2
+"""Lines that go through the network at once in training."""
+_ROOM = 64
 """Symbols of the window that have to be free when a bar begins."""
 
 
@@ -58,7 +60,7 @@ class PlannerConfig(Config):
     symbols: int = v.SIZE
     """Size of the vocabulary of scores that the weights belong to."""
     backbone: TransformerConfig = TransformerConfig(
-        width=192, depth=6, heads=6, feedforward=3, causal=True, time="none", local=4
+        width=160, depth=5, heads=4, feedforward=3, causal=True, time="none", local=4
     )
     words: WordsConfig = WordsConfig(dim=96)
     drop: float = Field(default=0.1, ge=0, le=1)
@@ -107,15 +109,19 @@ class Planner(Trainable):
     def objectives(self, batch: Batch) -> list[Objective]:
         if batch.frames is None or batch.mask is None or batch.frames.is_floating_point():
             raise ValueError("A planner learns from scores as lines of symbols, and this batch has none.")
-        tokens, mask = batch.frames[:, 0], batch.mask
+        tokens, lengths = batch.frames[:, 0], batch.mask.sum(1)
         lost = rng.rand((), rng.generators(batch.seeds)) < self.config.drop
         texts = batch.values.get("text", [None] * len(batch))
-        cond = self.words([None if gone else text for gone, text in zip(lost, texts, strict=True)], _NO_SPEC, 1)
-        logits = self._logits(tokens[:, :-1], cond)
-        wanted = tokens[:, 1:].masked_fill(~mask[:, 1:], -1)
-        losses = F.cross_entropy(logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=-1, reduction="none")
-        real = mask[:, 1:].sum()
-        return [Objective("main", losses.sum() / real, {"symbols": float(real)})]
+        total: Tensor | float = 0.0
+        for items in lengths.argsort().split(_ABREAST):  # lines of about one length side by side: little is padded
+            cond = self.words([None if lost[i] else texts[i] for i in items.tolist()], _NO_SPEC, 1)
+            told = tokens[items, : int(lengths[items].max())]
+            logits = self._logits(told[:, :-1], cond)
+            wanted = told[:, 1:].masked_fill(torch.arange(1, told.shape[1], device=told.device) >= lengths[items, None], -1)
+            total = total + F.cross_entropy(logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=-1, reduction="sum")
+        assert isinstance(total, Tensor)
+        count = float((lengths - 1).sum())
+        return [Objective("main", total / count, {"symbols": count})]
 
     def _logits(
         self, tokens: Int[Tensor, "b t"], cond: Cond, memory: Memory | None = None
