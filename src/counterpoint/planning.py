@@ -1,17 +1,26 @@
-"""From words to a score: a prompt is read, and the composer writes what the words leave open; or a given file is the plan."""
+"""From words to a score: a prompt is read, and what the words leave open is written by rules or by a language model over scores;
+or a given file is the plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from counterpoint import midi
 from counterpoint.chart import parse_chart
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.reading import read, suggest
+from counterpoint.data.corpus.sheet import check
 from counterpoint.instruments import instrument
 from counterpoint.music import UNKNOWN_STYLE, Brief, Score, Track, chord_name
 
+if TYPE_CHECKING:
+    from counterpoint.systems.score import Planner
+
 DEFAULT_SECONDS = 10.0
+RULES = "rules"
+"""The planner that is no model: the corpus' composer."""
 _LONGEST_CHART = 100_000  # bytes
 _NAMED = 20
 """Unknown words that a message names."""
@@ -29,24 +38,40 @@ class Plan:
     """What of a plan that was given contradicts the words: "key C major"."""
 
 
-def make(text: str, seconds: float | None, seed: int, source: str = "auto") -> Plan:
+def make(text: str, seconds: float | None, seed: int, source: str = "auto", planner: str = RULES) -> Plan:
     """The plan of a prompt: composed ("auto"), played from a MIDI file, or composed over a chord chart.
 
-    `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  Raises ValueError for a file that is none.
+    `planner` composes: "rules", or a model, by shipped name ("score-tiny"), folder or Hub id; both obey what the words state.
+    `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  Raises ValueError for a file or a model that is none.
     """
     reading = read(text)
     length = DEFAULT_SECONDS if seconds is None else seconds
     if source == "auto":
-        return Plan(compose(reading.brief, length, seed), reading.unknown)
+        return Plan(_compose(text, reading.brief, length, seed, planner), reading.unknown)
     path = Path(source).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no plan {path}; write one with `counterpoint plan`, or give auto or none.")
     if path.suffix.lower() == ".txt":
-        score = compose(_merge(_read_chart(path), reading.brief), length, seed)
+        score = _compose(text, _merge(_read_chart(path), reading.brief), length, seed, planner)
     else:
         score = midi.read(path)
         score = score if seconds is None else trim(score, seconds)
     return Plan(score, reading.unknown, _overridden(score, reading.brief))
+
+
+def _compose(text: str, brief: Brief, seconds: float, seed: int, planner: str) -> Score:
+    if planner == RULES:
+        return compose(brief, seconds, seed)
+    check(brief, seconds)
+    return load(planner).generate([text], [brief], seconds, [seed])[0]
+
+
+@lru_cache(maxsize=2)
+def load(planner: str) -> "Planner":
+    """A planner that is a model, loaded once; it also goes on with scores and fills their gaps.  Raises ValueError."""
+    from counterpoint.hub import checkpoint  # rules need no torch
+
+    return checkpoint.load_planner(planner)[0]
 
 
 def _overridden(score: Score, words: Brief) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ class Grid:
 def bent(beats: Float[ndarray, " n"], swing: Swing) -> Float[ndarray, " n"]:
     """Straight beats as they are played: the second half of each unit is late and short."""
     unit, ratio = swing
-    whole, phase = np.divmod(beats / unit + 1e-9, 1.0)
+    whole = np.floor(beats / unit + 1e-9)
+    phase = np.maximum(beats / unit - whole, 0.0)
     played = np.where(phase < 0.5, phase * 2 * ratio, ratio + (phase - 0.5) * 2 * (1 - ratio))
     return (whole + played) * unit
 
@@ -86,7 +87,8 @@ def bent(beats: Float[ndarray, " n"], swing: Swing) -> Float[ndarray, " n"]:
 def straight(beats: Float[ndarray, " n"], swing: Swing) -> Float[ndarray, " n"]:
     """The inverse of `bent`."""
     unit, ratio = swing
-    whole, phase = np.divmod(beats / unit + 1e-9, 1.0)
+    whole = np.floor(beats / unit + 1e-9)
+    phase = np.maximum(beats / unit - whole, 0.0)
     counted = np.where(phase < ratio, phase / (2 * ratio), 0.5 + (phase - ratio) / (2 * (1 - ratio)))
     return (whole + counted) * unit
 
