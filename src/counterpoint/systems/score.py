@@ -123,22 +123,19 @@ class Planner(Trainable):
         count = float((lengths - 1).sum())
         return [Objective("main", total / count, {"symbols": count})]
 
-    def _logits(
-        self, tokens: Int[Tensor, "b t"], cond: Cond, memory: Memory | None = None
-    ) -> Float[Tensor, "b s v"]:
+    def _logits(self, tokens: Int[Tensor, "b t"], cond: Cond, memory: Memory | None = None) -> Float[Tensor, "b s v"]:
         """What may come after each symbol; with `memory`, after those that it does not hold yet."""
         first = 0 if memory is None else memory.length
-        x = self.embed(tokens[:, first:]) + self._glance(tokens)[:, first:]
+        x = self.embed(tokens[:, first:]) + self._glance(tokens, first)
         return self.out(self.backbone(x, Cond(context=cond.context, mask=cond.mask), memory=memory))
 
-    def _glance(self, tokens: Int[Tensor, "b t"]) -> Float[Tensor, "b t h"]:
-        """The last symbol of each group of kinds, up to each place; `v.NOTHING` before the first."""
+    def _glance(self, tokens: Int[Tensor, "b t"], first: int = 0) -> Float[Tensor, "b s h"]:
+        """The last symbol of each group of kinds, up to each place from `first` on; `v.NOTHING` before there is one."""
         places = torch.arange(tokens.shape[1], device=tokens.device)
         told: Tensor | float = 0.0
         for group in self.get_buffer("glances"):
-            last = torch.where(group[tokens], places, -1).cummax(1).values
-            seen = torch.where(last < 0, v.NOTHING, tokens.gather(1, last.clamp_min(0)))
-            told = told + self.glance(seen)
+            last = torch.where(group[tokens], places, -1).cummax(1).values[:, first:]
+            told = told + self.glance(torch.where(last < 0, v.NOTHING, tokens.gather(1, last.clamp_min(0))))
         assert isinstance(told, Tensor)
         return told
 
@@ -180,13 +177,13 @@ class Planner(Trainable):
         return self._fill(score, range(kept, grid.bars(seconds)), seconds, text, seed, sampling)
 
     @torch.inference_mode()
-    def inpaint(
-        self, score: Score, bars: range, seed: int, text: str | None = None, sampling: Sampling | None = None
-    ) -> Score:
+    def inpaint(self, score: Score, bars: range, seed: int, text: str | None = None, sampling: Sampling | None = None) -> Score:
         """`score` with the `bars` (counted from 0) written anew and all others as they are, note for note.  Raises ValueError."""
         count = Grid.of(score).bars(score.seconds)
         if bars.step != 1 or not 0 <= bars.start < bars.stop <= count:
-            raise ValueError(f"The bars {bars.start} to {bars.stop - 1} are not all there; the score has bars 0 to {count - 1}.")
+            raise ValueError(
+                f"The bars {bars.start} to {bars.stop - 1} are not all there; the score has bars 0 to {count - 1}."
+            )
         if len(bars) == count:
             raise ValueError("Every bar is to be written anew, so nothing is given; plan a new piece instead.")
         return self._fill(score, bars, score.seconds, text, seed, sampling)
@@ -252,8 +249,6 @@ class _Work:
         self.grammar.told = {*before, *after, *written}
 
 
-def _draw(
-    logits: Float[Tensor, "1 1 v"], allowed: Bool[Tensor, " v"], gens: list[Generator], sampling: Sampling
-) -> int:
+def _draw(logits: Float[Tensor, "1 1 v"], allowed: Bool[Tensor, " v"], gens: list[Generator], sampling: Sampling) -> int:
     masked = logits.masked_fill(~allowed, -torch.inf)
     return int(ar.sample(masked, gens, sampling.temperature, top_p=sampling.top_p))

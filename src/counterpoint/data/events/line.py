@@ -77,7 +77,7 @@ def _again(bars: Mapping[int, Bar], known: set[int], index: int, role: int) -> i
 
 def _alike(part: Sequence[int], other: Sequence[int]) -> bool:
     """Whether two parts differ in loudness alone, and by at most half a step on the mean."""
-    if _silent(part) != _silent(other):
+    if silent(part) != silent(other):
         return False
     first, second = _steps(part), _steps(other)
     return abs(sum(first) / len(first) - sum(second) / len(second)) <= 0.5
@@ -87,8 +87,8 @@ _LEVELS = len(v.HIT_LEVELS)
 _HIT, _LOUD = v.span("hit"), v.span("loud")
 
 
-def _silent(part: Sequence[int]) -> list[int]:
-    """The part without loudness."""
+def silent(part: Sequence[int]) -> list[int]:
+    """A part without its loudness."""
     plain = [t for t in part if not _LOUD.start <= t < _LOUD.stop]
     return [t if t < _HIT.start else _HIT.start + (t - _HIT.start) // _LEVELS * _LEVELS for t in plain]
 
