@@ -1,4 +1,4 @@
-"""Does the learnt planner write music?  Held-out prompts, planned by it and by the rules, judged as scores; nothing is rendered.
+"""Does the learnt planner write music?  Held-out prompts, planned by it and by the rules, judged as scores, not as sound.
 
     python benchmarks/score_planner.py --planner score-tiny --prompts 105 --pictures runs/plans.png \
         -o benchmarks/results/score-planner.md
@@ -12,7 +12,7 @@ import argparse
 import datetime
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from counterpoint.data.events.grid import Grid
 from counterpoint.data.events.script import bar_of, write
 from counterpoint.files import write_text
 from counterpoint.metrics import intervals
-from counterpoint.music import ROLES, Brief, Chord, Note, Score
+from counterpoint.music import ROLES, Brief, Chord, Note, Score, Track
 from counterpoint.systems.score import Planner
 from counterpoint.types import Spec
 
@@ -73,11 +73,13 @@ def share(score: Score, roles: tuple[str, ...], fits: Callable[[Score, Note], bo
 
 
 def in_chord(score: Score, note: Note) -> bool:
+    """Whether a note is of the chord that sounds."""
     chord = chord_of(score, note)
     return chord is not None and note.pitch % 12 in {*chord.pitch_classes, *([] if chord.bass is None else [chord.bass])}
 
 
 def in_scale(score: Score, note: Note) -> bool:
+    """Whether a note is of the key, or of the key as the chord bends it."""
     return note.pitch % 12 in scale(chord_of(score, note), score.key) or note.pitch % 12 in score.key.scale
 
 
@@ -194,8 +196,8 @@ def nats(planner: Planner, count: int) -> dict[str, list[float]]:
 
 
 def restored(planner: Planner, found: list[Case]) -> dict[str, list[float]]:
-    """Pieces of the composer, gone on with from their middle and with bars 1 and 2 written anew: is what was given the same, and do
-    the new bars fit?"""
+    """Pieces of the composer, gone on with from their middle, and with bars 1 and 2 written anew: is what was given the same,
+    and do the new bars fit?"""
     figures: dict[str, list[float]] = {}
     for number, case in enumerate(found):
         score, grid = case.composed, Grid.of(case.composed)
@@ -228,15 +230,12 @@ def _count(score: Score) -> int:
 
 def only(score: Score, grid: Grid, count: int, bars: set[int]) -> Score:
     """The score with the notes that begin in some bars."""
-    tracks = [
-        type(track)(
-            track.role,
-            track.program,
-            tuple(n for n, b in zip(track.notes, bar_of(track.notes, grid, count)[0].tolist()) if b in bars),
-        )
-        for track in score.tracks
-    ]
-    return type(score)(**{**vars(score), "tracks": tuple(track for track in tracks if track.notes)})
+    tracks: list[Track] = []
+    for track in score.tracks:
+        within, _ = bar_of(track.notes, grid, count)
+        notes = tuple(note for note, bar in zip(track.notes, within.tolist(), strict=True) if bar in bars)
+        tracks += [replace(track, notes=notes)] if notes else []
+    return replace(score, tracks=tuple(tracks))
 
 
 def _notes(score: Score, grid: Grid, count: int, bars: set[int]) -> dict[str, list[tuple[float, int, int]]]:
@@ -284,7 +283,7 @@ def picture(found: list[Case], names: list[str], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    colours = dict(zip(ROLES, ("tab:red", "tab:blue", "tab:green", "tab:orange", "black"), strict=True))
+    colours = dict(zip(map(str, ROLES), ("tab:red", "tab:blue", "tab:green", "tab:orange", "black"), strict=True))
     _, axes = plt.subplots(len(found), len(names), figsize=(9 * len(names), 3.6 * len(found)), squeeze=False)
     for row, case in zip(axes, found, strict=True):
         for axis, name in zip(row, names, strict=True):
@@ -331,7 +330,8 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if args.out:
-        told = f"`python benchmarks/score_planner.py --planner {args.planner}`, {datetime.date.today()}; definitions in the script."
+        command = f"python benchmarks/score_planner.py --planner {args.planner} --prompts {args.prompts}"
+        told = f"`{command}`, {datetime.date.today()}; definitions in the script."
         write_text(args.out, f"# The learnt planner beside the rules\n\n{told}\n\n{text}\n")
 
 

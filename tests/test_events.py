@@ -232,7 +232,7 @@ def test_no_bar_is_endless():
     grammar = Grammar(8.0, Terms.of(Brief(bpm=60.0)))
     while not grammar.done:  # always the first symbol that is no end of anything
         allowed = np.flatnonzero(grammar.mask())
-        inside = [t for t in allowed if v.kind_of(t) in ("position", "pitch", "hit", "length")]
+        inside = [t for t in allowed.tolist() if v.kind_of(t) in ("position", "pitch", "hit", "length")]
         grammar.push(int(inside[0] if inside else allowed[0]))
     longest = max(sum(map(len, bar.parts.values())) for bar in grammar.bars.values())
     assert longest < MOST_IN_BAR + 150

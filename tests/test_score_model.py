@@ -78,6 +78,11 @@ def batch(items: int = 4) -> Batch:
     return Loader(data, items, seed=0).batch(0)
 
 
+def tokens_of(lines: Batch) -> torch.Tensor:
+    assert lines.frames is not None
+    return lines.frames[:, 0]
+
+
 def notes_in(score: Score, bars: set[int]) -> dict[str, list[Note]]:
     grid = Grid.of(score)
     count = grid.bars(score.seconds)
@@ -100,6 +105,7 @@ def test_it_learns():
     optimiser = torch.optim.AdamW(planner.parameters(), lr=1e-2)
     first = planner.objectives(lines)[0].loss
     assert first.item() == pytest.approx(np.log(v.SIZE), rel=0.15), "at first it knows nothing"
+    loss = first
     for _ in range(12):
         optimiser.zero_grad()
         loss = planner.objectives(lines)[0].loss
@@ -122,7 +128,7 @@ def test_padding_changes_no_loss(planner):
 
 
 def test_what_comes_later_is_not_seen(planner):
-    tokens = batch(1).frames[:, 0]
+    tokens = tokens_of(batch(1))
     cond = planner.words(["a slow waltz"], SPEC, 1)
     whole = planner._logits(tokens, cond)
     changed = tokens.clone()
@@ -132,7 +138,7 @@ def test_what_comes_later_is_not_seen(planner):
 
 
 def test_memory_changes_nothing(planner):
-    tokens = batch(1).frames[:, 0, :60]
+    tokens = tokens_of(batch(1))[:, :60]
     cond = planner.words(["a slow waltz"], SPEC, 1)
     memory = planner._memory(cond)
     parts = [planner._logits(tokens[:, :stop], cond, memory) for stop in (1, 20, 21, 60)]

@@ -1,5 +1,5 @@
-"""From words to a score: a prompt is read, and what the words leave open is written by rules or by a language model over scores;
-or a given file is the plan."""
+"""From words to a score: a prompt is read, and what the words leave open is written by rules or by a language model over
+scores; or a given file is the plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -42,7 +42,7 @@ def make(text: str, seconds: float | None, seed: int, source: str = "auto", plan
     """The plan of a prompt: composed ("auto"), played from a MIDI file, or composed over a chord chart.
 
     `planner` composes: "rules", or a model, by shipped name ("score-tiny"), folder or Hub id; both obey what the words state.
-    `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  Raises ValueError for a file or a model that is none.
+    `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  Raises ValueError where a file or model is none.
     """
     reading = read(text)
     length = DEFAULT_SECONDS if seconds is None else seconds

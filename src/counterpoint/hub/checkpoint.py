@@ -70,8 +70,8 @@ class Capability(Config):
 class Manifest(Config):
     """The content of `config.json`.
 
-    `kind` is a key of SYSTEMS, CODECS, EARS or PLANNERS and `config` the settings of that kind.  A system also states the `spec` of
-    its frames and its `codec`: a shipped name, or "codec" for the subfolder.  `weights` is filled by `save`.
+    `kind` is a key of SYSTEMS, CODECS, EARS or PLANNERS, `config` the settings of that kind.  A system also states the `spec`
+    of its frames and its `codec`: a shipped name, or "codec" for the subfolder.  `weights` is filled by `save`.
     """
 
     format: Literal[1] = settings.FORMAT

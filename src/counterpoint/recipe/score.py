@@ -45,7 +45,7 @@ def _dataset(recipe: PlannerRecipe, split: str) -> Compositions:
 
 
 def _with_words(recipe: PlannerRecipe, pieces: Compositions, out: Path) -> PlannerConfig:
-    """The planner's settings with the vocabulary of its pieces' captions, where it has none; a run keeps the one it began with."""
+    """The planner's settings with the words of its pieces' captions, where it has none; a run keeps those it began with."""
     config = recipe.planner
     if config.words.vocabulary:
         return config

@@ -1,9 +1,9 @@
 """A small language model over scores: from words to a piece, bar by bar; it also goes on with a score, and fills its gaps.
 
-A score is a line of symbols (`data/events`): told as in REMI (Huang and Yang 2020), with parts that recur told as such.  A causal
-transformer attends to the words; besides each symbol it is told the last of several kinds before it (who plays, where in the bar,
-on which chord), which a reader of a score sees at a glance.  Gaps are filled as in fill-in-the-middle (Bavarian et al. 2022):
-what comes before, what comes after, then the middle.
+A score is a line of symbols (`data/events`): told as in REMI (Huang and Yang 2020), with parts that recur told as such.  A
+causal transformer attends to the words; besides each symbol it is told the last of several kinds before it (who plays, where
+in the bar, on which chord), which a reader of a score sees at a glance.  Gaps are filled as in fill-in-the-middle (Bavarian
+et al. 2022): what comes before, what comes after, then the middle.
 
 A grammar allows only symbols that continue a piece, and what a brief states is forced: the network never contradicts it.
 What it invents is everything else.  Reading order: `objectives` is training, `_write` is sampling.
@@ -178,7 +178,7 @@ class Planner(Trainable):
 
     @torch.inference_mode()
     def inpaint(self, score: Score, bars: range, seed: int, text: str | None = None, sampling: Sampling | None = None) -> Score:
-        """`score` with the `bars` (counted from 0) written anew and all others as they are, note for note.  Raises ValueError."""
+        """`score` with the `bars` (from 0) written anew, all others note for note as they are.  Raises ValueError."""
         count = Grid.of(score).bars(score.seconds)
         if bars.step != 1 or not 0 <= bars.start < bars.stop <= count:
             raise ValueError(

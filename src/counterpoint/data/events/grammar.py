@@ -104,7 +104,8 @@ class Grammar:
         if self._settled is None and kind != "bar":
             self.head.append(token)
         elif kind == "bar":
-            self._settled or self._settle_head()
+            if self._settled is None:
+                self._settle_head()
             self._close_bar()
             self._index = self._wanted.pop(0)
             self._forced = list(self._chords[self._index]) if self._chords else []

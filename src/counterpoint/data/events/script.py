@@ -79,7 +79,7 @@ def write(score: Score) -> Script:
     grid = Grid.of(score)
     count = grid.bars(score.seconds)
     chords = _chords(score, grid, count)
-    sections = {int(round(_tick(section.start, grid) / grid.bar)): section.name for section in score.sections}
+    sections = {round(_tick(section.start, grid) / grid.bar): section.name for section in score.sections}
     parts: list[dict[int, tuple[int, ...]]] = [{} for _ in range(count)]
     for role in range(len(ROLES)):
         for bar, strikes in _strikes(score, grid, count, role).items():

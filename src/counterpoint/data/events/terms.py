@@ -18,7 +18,7 @@ class Terms:
     without: frozenset[int] = frozenset()
     tempo: float | None = None
     """The exact tempo."""
-    brief: Brief = Brief()
+    brief: Brief = field(default_factory=Brief)
 
     @staticmethod
     def of(brief: Brief) -> "Terms":

@@ -1,7 +1,7 @@
 """The symbols that a score is spelled with, in the manner of REMI (Huang and Yang 2020, section 3), as one table.
 
-A line is a head (style, mood, key, metre, tempo, swing, who plays) and bars; a bar is how many bars are left, a section where one
-begins, chords, and each player's part: positions, loudness and length where they change, pitches or hits.  Harmony is
+A line is a head (style, mood, key, metre, tempo, swing, who plays) and bars; a bar is how many bars are left, a section where
+one begins, chords, and each player's part: positions, loudness and length where they change, pitches or hits.  Harmony is
 spelled from the tonic, pitches from the chord's root, so that music is the same in every key and patterns on every chord.
 """
 
