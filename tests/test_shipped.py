@@ -13,7 +13,7 @@ from counterpoint import audio
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
 
-NAMES = ("ear-tiny", "jasco-tiny", "musicgen-tiny", "spectral-tiny")
+NAMES = ("ear-tiny", "jasco-tiny", "musicgen-tiny", "score-tiny", "spectral-tiny")
 
 
 GENERATORS = ("jasco-tiny", "musicgen-tiny")

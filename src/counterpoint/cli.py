@@ -44,6 +44,7 @@ app = App(
 )
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Format = Literal["wav", "flac", "mp3", "ogg"]  # those of audio.FORMATS
+PLANNER = "Who writes the plan: rules, or a model that writes scores (a shipped name, a folder or a Hub id)."
 
 
 @app.command
@@ -58,6 +59,7 @@ def generate(
     format: Format | None = None,
     plan: str = "auto",
     plan_seed: int | None = None,
+    planner: Annotated[str, Parameter(help=PLANNER)] = "rules",
     model: str | None = None,
     compare: str | None = None,
     holding: Annotated[Holding | None, Parameter(name="*")] = None,
@@ -92,7 +94,15 @@ def generate(
     """
     from counterpoint import request
 
-    piece = {"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, "plan_seed": plan_seed}
+    piece = {
+        "text": prompt,
+        "seconds": seconds,
+        "seed": seed,
+        "count": count,
+        "plan": plan,
+        "plan_seed": plan_seed,
+        "planner": planner,
+    }
     asked, wanted = request.read(piece | dict(holding or {}) | dict(sampling or {})), heard or {}
     adherence.check(wanted, compared=compare is not None)
     if compare is not None:
@@ -171,7 +181,17 @@ def _report_unknown(words: Sequence[str]) -> None:
 
 
 @app.command
-def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output = None, chart: Path | None = None) -> None:
+def plan(
+    prompt: str,
+    /,
+    *,
+    seconds: float = 10.0,
+    seed: int = 0,
+    output: Output = None,
+    chart: Path | None = None,
+    planner: Annotated[str, Parameter(help=PLANNER)] = "rules",
+    holding: Annotated[Holding | None, Parameter(name="*")] = None,
+) -> None:
     """Write the score that a sentence asks for, as MIDI: to look at, to change, and to give back as `generate --plan FILE`.
 
     Parameters
@@ -189,10 +209,11 @@ def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output
     """
     from counterpoint import planning, request
     from counterpoint.chart import print_chart
+    from counterpoint.controls.held import Held
     from counterpoint.files import write_text
     from counterpoint.midi import write
 
-    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed})
+    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "planner": planner, **(holding or {})})
     target = output or destination.free(Path(f"{destination.slug(prompt)}-{seed}.mid"))
     if target.suffix.lower() not in (".mid", ".midi"):
         raise ValueError(f"A plan is a MIDI file: let {target} end in .mid.")
@@ -201,7 +222,7 @@ def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output
     for path in (target, chart):
         if path is not None:
             destination.check_writable(path)
-    made = planning.make(asked.text, asked.seconds, asked.seed)
+    made = planning.make(asked.text, asked.seconds, asked.seed, held=Held.of(asked), planner=asked.planner)
     write(made.score, target)
     if chart is not None:
         write_text(chart, print_chart(made.score))

@@ -111,7 +111,20 @@ class Stream(Iterator[Tensor]):
         self._chunks.close()
 
 
-TAGGED = ("prompt", "seed", "plan_seed", "best_of", "model", "weights", "version", "seconds", "controls", "plan", "sampling")
+TAGGED = (
+    "prompt",
+    "seed",
+    "plan_seed",
+    "planner",
+    "best_of",
+    "model",
+    "weights",
+    "version",
+    "seconds",
+    "controls",
+    "plan",
+    "sampling",
+)
 """What of a record is written into an audio file's comment: enough, with a MIDI plan beside it, to make the music again."""
 
 
@@ -261,6 +274,7 @@ class Model:
             "prompt": asked.text,
             "seed": seed,
             **({} if asked.plan_seed is None or score is None else {"plan_seed": asked.plan_seed}),
+            **({} if asked.planner == planning.RULES or score is None else {"planner": asked.planner}),
             "model": name,
             "weights": self.checkpoint.version,
             "version": counterpoint.__version__,
@@ -290,7 +304,7 @@ class Model:
             return None
         own_length = Path(asked.plan).suffix.lower() in (".mid", ".midi")
         composed = seed if asked.plan_seed is None else asked.plan_seed
-        return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan, held)
+        return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan, held, asked.planner)
 
     def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.

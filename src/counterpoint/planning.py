@@ -1,19 +1,28 @@
-"""From words to a score: a prompt is read, and the composer writes what the words leave open; or a given file is the plan."""
+"""From words to a score: a prompt is read, and what the words leave open is written by rules or by a language model over
+scores; or a given file is the plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from counterpoint import midi
 from counterpoint.chart import parse_chart
 from counterpoint.controls.held import Held, arranged, harmonised
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.reading import read, suggest
+from counterpoint.data.corpus.sheet import check
 from counterpoint.instruments import instrument
 from counterpoint.music import UNKNOWN_STYLE, Brief, Score, Track, chord_name
 
+if TYPE_CHECKING:
+    from counterpoint.systems.score import Planner
+
 DEFAULT_SECONDS = 10.0
 NOTHING_HELD = Held()
+RULES = "rules"
+"""The planner that is no model: the corpus' composer."""
 _LONGEST_CHART = 100_000  # bytes
 _NAMED = 20
 """Unknown words that a message names."""
@@ -31,43 +40,61 @@ class Plan:
     """What of a plan that was given contradicts the words: "key C major"."""
 
 
-def make(text: str, seconds: float | None, seed: int, source: str = "auto", held: Held = NOTHING_HELD) -> Plan:
+def make(
+    text: str, seconds: float | None, seed: int, source: str = "auto", held: Held = NOTHING_HELD, planner: str = RULES
+) -> Plan:
     """The plan of a prompt: composed ("auto"), played from a MIDI file, or composed over a chord chart.
 
+    `planner` composes: "rules", or a model, by shipped name ("score-tiny"), folder or Hub id; both obey what the words state.
     `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  A composed plan has what is held on to.  Raises
-    ValueError for a file that is none, and for controls beside a file, which brings its own.
+    ValueError where a file or model is none, and for controls beside a file, which brings its own.
     """
     reading = read(text)
     length = DEFAULT_SECONDS if seconds is None else seconds
     if source == "auto":
-        return Plan(_composed(reading.brief, length, seed, held), reading.unknown)
+        return Plan(_composed(text, reading.brief, length, seed, held, planner), reading.unknown)
     if held.names:
         raise ValueError(f"The plan {source} brings its own music, which {held.names[0]} may contradict; give one of the two.")
     path = Path(source).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no plan {path}; write one with `counterpoint plan`, or give auto or none.")
     if path.suffix.lower() == ".txt":
-        score = compose(_merge(_read_chart(path), reading.brief), length, seed)
+        score = _compose(text, _merge(_read_chart(path), reading.brief), length, seed, planner)
     else:
         score = midi.read(path)
         score = score if seconds is None else trim(score, seconds)
     return Plan(score, reading.unknown, _overridden(score, reading.brief))
 
 
-def _composed(words: Brief, seconds: float, seed: int, held: Held) -> Score:
+def _composed(text: str, words: Brief, seconds: float, seed: int, held: Held, planner: str) -> Score:
     """A composition that has what is held on to.
 
     What lies at times of its own, a tune or chords, is harmonised on the grid of a first draft, so that a tempo that nobody
     named is the same in both.
     """
     brief = held.brief(words)
-    score = compose(brief, seconds, seed)
+    score = _compose(text, brief, seconds, seed, planner)
     if not held.names:
         return score
     controls = held.lasting(seconds, score.bpm, score.metre)
     if controls.melody is not None or (held.chords and held.chords.spans):
-        score = compose(harmonised(brief, score, controls), seconds, seed)
+        score = _compose(text, harmonised(brief, score, controls), seconds, seed, planner)
     return arranged(score, controls)
+
+
+def _compose(text: str, brief: Brief, seconds: float, seed: int, planner: str) -> Score:
+    if planner == RULES:
+        return compose(brief, seconds, seed)
+    check(brief, seconds)
+    return load(planner).generate([text], [brief], seconds, [seed])[0]
+
+
+@lru_cache(maxsize=2)
+def load(planner: str) -> "Planner":
+    """A planner that is a model, loaded once; it also goes on with scores and fills their gaps.  Raises ValueError."""
+    from counterpoint.hub import checkpoint  # rules need no torch
+
+    return checkpoint.load_planner(planner)[0]
 
 
 def _overridden(score: Score, words: Brief) -> tuple[str, ...]:

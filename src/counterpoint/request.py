@@ -187,6 +187,7 @@ class Request(Config):
     `plan` is "auto" (a score is composed from the words), "none" (the words alone), or the path of a MIDI file or chord
     chart.  `seconds` of None means 10, or the length of a MIDI plan; where both are given, a longer plan is cut and a
     shorter one followed by silence.  Item i of `count` has the seed `seed + i`, and a plan of that seed, or of `plan_seed`.
+    What composes it is `planner`: "rules", or a model that writes scores, by shipped name, folder or Hub id.
     The controls (CONTROLS, explained in `controls`) are obeyed by a plan that is composed, and told to models that know them:
     `chords` such as "C G Am F", ChordPro, a file, or pairs of label and start; `melody` and `drums` a MIDI or audio file, notes
     or, for drums, steps; `transpose` moves chords, melody and key by semitones.
@@ -200,6 +201,7 @@ class Request(Config):
     count: Annotated[int, BeforeValidator(_check_count)] = 1
     plan: Annotated[str, BeforeValidator(_check_plan)] = "auto"
     plan_seed: Annotated[int | None, BeforeValidator(_check_plan_seed)] = None
+    planner: str = "rules"
     chords: Any = None
     melody: Any = None
     drums: Any = None
@@ -221,6 +223,8 @@ class Request(Config):
     def _has_seed_of_plan(self) -> "Request":
         if self.plan_seed is not None and not self.composes:
             raise ValueError(f"The plan {self.plan} is not composed and has no seed; leave the seed of the plan out.")
+        if self.planner != "rules" and not self.composes:
+            raise ValueError(f"The plan {self.plan} is not composed, so that {self.planner} has nothing to do; leave it out.")
         return self
 
     @property

@@ -10,7 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.hub import capabilities, musicgen_layout
-from counterpoint.hub.checkpoint import CODECS, CONFIG, EARS, Checkpoint, load, load_codec, load_ear, locate, read_manifest
+from counterpoint.hub.checkpoint import (
+    CODECS,
+    CONFIG,
+    EARS,
+    PLANNERS,
+    Checkpoint,
+    load,
+    load_codec,
+    load_ear,
+    load_planner,
+    locate,
+    read_manifest,
+)
+from counterpoint.music import Brief
 from counterpoint.types import Canvas, Cond
 
 SECONDS = 1.0
@@ -33,6 +46,10 @@ def describe(source: str | Path) -> str:
         ear, _ = load_ear(folder)
         audio = torch.zeros(1, round(SECONDS * manifest.capability.sample_rate))
         stages = _watch({"ear": ear}, lambda: ear.place(ear.hear(ear.front(audio))), ends="vector")
+        return "\n".join([*head, "", *stages])
+    if manifest.kind in PLANNERS:
+        planner, _ = load_planner(folder)
+        stages = _watch({"planner": planner}, lambda: planner.generate(["piano"], [Brief()], SECONDS, [0]), ends="score")
         return "\n".join([*head, "", *stages])
     loaded = load(folder)
     stages = _watch({"system": loaded.system, "codec": loaded.codec}, lambda: _play(loaded))

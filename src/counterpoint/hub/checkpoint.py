@@ -34,6 +34,7 @@ from counterpoint.systems.base import System
 from counterpoint.systems.ear import Ear, EarConfig
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
+from counterpoint.systems.score import Planner, PlannerConfig
 from counterpoint.types import Spec
 
 SystemConfig = JascoConfig | MusicgenConfig
@@ -46,6 +47,9 @@ CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": E
 
 EARS: dict[str, type[EarConfig]] = {"ear": EarConfig}
 """Every kind of ear that a checkpoint can hold: they judge music and make none."""
+
+PLANNERS: dict[str, type[PlannerConfig]] = {"score": PlannerConfig}
+"""Every kind of planner that a checkpoint can hold: they write scores, which systems play."""
 
 Rename = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -66,8 +70,8 @@ class Capability(Config):
 class Manifest(Config):
     """The content of `config.json`.
 
-    `kind` is a key of SYSTEMS, CODECS or EARS and `config` the settings of that kind.  A system also states the `spec` of
-    its frames and its `codec`: a shipped name, or "codec" for the subfolder.  `weights` is filled by `save`.
+    `kind` is a key of SYSTEMS, CODECS, EARS or PLANNERS, `config` the settings of that kind.  A system also states the `spec`
+    of its frames and its `codec`: a shipped name, or "codec" for the subfolder.  `weights` is filled by `save`.
     """
 
     format: Literal[1] = settings.FORMAT
@@ -128,6 +132,14 @@ def codec_manifest(config: CodecConfig, codec: Codec, version: str = "1") -> Man
 def ear_manifest(config: EarConfig, version: str = "1") -> Manifest:
     """The manifest of an ear."""
     capability = Capability(sample_rate=config.front.sample_rate)
+    return Manifest(kind=config.kind, config=config.model_dump(mode="json"), capability=capability, version=version)
+
+
+def planner_manifest(config: PlannerConfig, version: str = "1") -> Manifest:
+    """The manifest of a planner."""
+    capability = Capability(
+        conditions=("text",), tasks=("generate", "continue", "inpaint"), sampling=config.sampling.model_dump(mode="json")
+    )
     return Manifest(kind=config.kind, config=config.model_dump(mode="json"), capability=capability, version=version)
 
 
@@ -225,6 +237,8 @@ def load(source: str | Path) -> Checkpoint:
         raise ValueError(f"{str(source)!r} is a codec, which does not generate; name a generator such as jasco-tiny.")
     if manifest.kind in EARS:
         raise ValueError(f"{str(source)!r} is an ear, which does not generate; name a generator such as jasco-tiny.")
+    if manifest.kind in PLANNERS:
+        raise ValueError(f"{str(source)!r} writes scores, which it does not play; name a generator such as jasco-tiny.")
     if manifest.kind not in SYSTEMS:
         raise ValueError(f"{folder / CONFIG} holds a {manifest.kind!r}, which is unknown; known here: {_names(SYSTEMS)}.")
     if manifest.codec is None or manifest.spec is None:
@@ -296,6 +310,17 @@ def load_ear(source: str | Path, download: bool = True) -> tuple[Ear, Manifest]:
     ear = settings.parse(EARS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
     _fill(ear, folder, manifest.weights)
     return ear, manifest
+
+
+def load_planner(source: str | Path, download: bool = True) -> tuple[Planner, Manifest]:
+    """A planner, in evaluation mode on the CPU, and its manifest; `source` as for `locate`.  Raises ValueError."""
+    folder = locate(source, download)
+    manifest = read_manifest(folder)
+    if manifest.kind not in PLANNERS:
+        raise ValueError(f"{str(source)!r} is a {manifest.kind!r}, which writes no scores; name a planner such as score-tiny.")
+    planner = settings.parse(PLANNERS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
+    _fill(planner, folder, manifest.weights)
+    return planner, manifest
 
 
 def _codec_of(folder: Path, codec: str) -> Codec:

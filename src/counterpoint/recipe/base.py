@@ -9,7 +9,8 @@
 
 Where `weights` names a model, training goes on from it, and may add controls to what it understands.  Where `codec` is a table,
 the codec itself is trained, on clips of audio; where `start` names a flow model, a copy of it learns to make music in fewer
-steps; where `ear` is a table, an ear learns to judge.  A recipe may start from another one (`layers.py`).
+steps; where `ear` is a table, an ear learns to judge; where `planner` is one, a planner learns to write scores.  A recipe may start
+from another one (`layers.py`).
 """
 
 import difflib
@@ -31,6 +32,7 @@ from counterpoint.systems.codecgan import CodecganConfig, VaeganConfig
 from counterpoint.systems.ear import EarConfig
 from counterpoint.systems.jasco import JascoConfig, Sampling
 from counterpoint.systems.meanflow import MeanflowConfig
+from counterpoint.systems.score import PlannerConfig
 from counterpoint.systems.spectral import SpectralObjectiveConfig
 from counterpoint.training import TrainConfig
 
@@ -188,7 +190,50 @@ class EarRecipe(Config):
         return self
 
 
-AnyRecipe = Recipe | CodecRecipe | DistillRecipe | EarRecipe
+class CompositionsConfig(Config):
+    """Pieces that are composed while the planner learns (`data/events/compositions.py`): nothing has to be made before."""
+
+    seed: int
+    pieces: int = Field(default=1_000_000, ge=1)
+    """Pieces in an epoch."""
+    held_out: int = Field(default=512, ge=1)
+    """Pieces of the validation split."""
+    shortest: float = Field(default=4.0, ge=1)
+    longest: float = Field(default=16.0, le=600)
+    """Seconds of a piece."""
+    varied: float = Field(default=0.4, ge=0, le=1)
+    """Chance that a piece's brief asks for what its style would not do by itself."""
+    gaps: float = Field(default=0.3, ge=0, le=1)
+    """Chance that a piece is told around a gap."""
+    words: int = Field(default=1000, ge=1)
+    """Size of the vocabulary that is learnt from the captions, where the planner has none yet."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest {self.shortest:g} is longer than longest {self.longest:g}; change one of them.")
+        return self
+
+
+class PlannerRecipe(Config):
+    """A planner's run from beginning to end."""
+
+    format: Literal[1] = settings.FORMAT
+    name: str
+    """What the run is called when it is announced."""
+    planner: PlannerConfig
+    data: CompositionsConfig
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if "sample_every" in self.train.model_fields_set:
+            raise ValueError("a planner makes nothing to listen to, so train.sample_every would be ignored; leave it out.")
+        return self
+
+
+AnyRecipe = Recipe | CodecRecipe | DistillRecipe | EarRecipe | PlannerRecipe
 
 
 def _kind(content: Mapping[str, Any]) -> type[AnyRecipe]:
@@ -196,6 +241,8 @@ def _kind(content: Mapping[str, Any]) -> type[AnyRecipe]:
         return CodecRecipe
     if "ear" in content:
         return EarRecipe
+    if "planner" in content:
+        return PlannerRecipe
     return DistillRecipe if "start" in content else Recipe
 
 

@@ -13,7 +13,7 @@ from counterpoint.codecs.spectral import Spectral
 from counterpoint.codecs.vae import Vae
 from counterpoint.files import renamed, writing
 from counterpoint.hub import checkpoint
-from counterpoint.recipe.base import AnyRecipe, CodecRecipe, DistillRecipe, EarRecipe
+from counterpoint.recipe.base import AnyRecipe, CodecRecipe, DistillRecipe, EarRecipe, PlannerRecipe
 from counterpoint.systems.base import Trainable
 
 _MAY_CHANGE = {
@@ -28,6 +28,8 @@ def _kind(recipe: AnyRecipe) -> str:
         return "jasco"
     if isinstance(recipe, EarRecipe):
         return recipe.ear.kind
+    if isinstance(recipe, PlannerRecipe):
+        return recipe.planner.kind
     return recipe.codec.kind if isinstance(recipe, CodecRecipe) else recipe.system.kind
 
 

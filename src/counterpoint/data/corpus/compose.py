@@ -22,8 +22,8 @@ _PLAYERS: dict[str, Callable[[Sheet, Generator], list[Event]]] = {
     "pad": play_pad,
     "drums": play_drums,
 }
-_GAINS = {"melody": 1.0, "bass": 0.5, "comp": 0.52, "pad": 0.3, "drums": 0.7}
-_PANS = {"melody": 0.0, "bass": 0.0, "comp": 0.35, "pad": -0.3, "drums": 0.0}
+GAINS = {"melody": 1.0, "bass": 0.5, "comp": 0.52, "pad": 0.3, "drums": 0.7}
+PANS = {"melody": 0.0, "bass": 0.0, "comp": 0.35, "pad": -0.3, "drums": 0.0}
 _DRUM_SECONDS = 0.1
 _DEVIATION = 0.009
 """No onset lies further from the grid than this, in seconds."""
@@ -43,7 +43,7 @@ def compose(brief: Brief, seconds: float, seed: int) -> Score:
         rng = np.random.default_rng(mix(seed, index))
         notes = _perform(_PLAYERS[role](sheet, rng), role, sheet, rng)
         if notes:
-            tracks.append(Track(role, sheet.programs[role], notes, pan=side * _PANS[role], gain=_GAINS[role]))
+            tracks.append(Track(role, sheet.programs[role], notes, pan=side * PANS[role], gain=GAINS[role]))
     at = sheet.grid.bpm / 60
     total = sheet.metre.beats
     beats = tuple(beat / at for beat in range(sheet.bars * total) if beat / at < seconds - 1e-6)

@@ -88,7 +88,7 @@ def pick(options: Sequence[T], rng: Generator) -> T:
 
 def lead_sheet(brief: Brief, seconds: float, rng: Generator) -> Sheet:
     """Settle what the brief leaves open.  Raises ValueError where the brief asks for what cannot be."""
-    _check(brief, seconds)
+    check(brief, seconds)
     style = STYLES[brief.style or pick(tuple(STYLES), rng)]
     mood = brief.mood or pick(style.moods, rng)
     metre = brief.metre or Metre.parse(pick(style.metres, rng))
@@ -122,7 +122,8 @@ def lead_sheet(brief: Brief, seconds: float, rng: Generator) -> Sheet:
     )
 
 
-def _check(brief: Brief, seconds: float) -> None:
+def check(brief: Brief, seconds: float) -> None:
+    """Raises ValueError for a brief that cannot be met: what is wrong and what to ask for instead."""
     if not 0.5 <= seconds <= 3600:
         raise ValueError(f"A piece of {seconds} seconds cannot be composed; ask for 0.5 to 3600 seconds.")
     if brief.style is not None and brief.style not in STYLES:
