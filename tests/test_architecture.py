@@ -20,7 +20,7 @@ LAYERS = [
     {"comparison", "adherence"},
     {"generation", "destination"},
     {"planning"},
-    {"hub", "sampler", "sketch"},
+    {"hub", "sampler", "sketch", "takes"},
     {"controls"},
     {"systems", "request", "journal"},
     {"codecs", "conditioners", "paradigms", "data", "metrics", "embedders"},

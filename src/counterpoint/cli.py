@@ -25,13 +25,14 @@ from counterpoint.commands.analyse import analyse
 from counterpoint.commands.evaluate import evaluate
 from counterpoint.commands.holding import Holding
 from counterpoint.commands.listen import listen_app
+from counterpoint.commands.plan import PLANNER, plan
 from counterpoint.commands.sampling import Sampler
-from counterpoint.commands.terminal import progress, say
+from counterpoint.commands.terminal import progress, report_unknown, say
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
 
 if TYPE_CHECKING:
-    from counterpoint.generation import Take
     from counterpoint.request import Request
+    from counterpoint.takes import Take
 
 app = App(
     name="counterpoint",
@@ -44,7 +45,6 @@ app = App(
 )
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Format = Literal["wav", "flac", "mp3", "ogg"]  # those of audio.FORMATS
-PLANNER = "Who writes the plan: rules, or a model that writes scores (a shipped name, a folder or a Hub id)."
 
 
 @app.command
@@ -170,64 +170,7 @@ def _report(take: "Take", path: Path, elapsed: float) -> None:
     say(f"  plan: {take.record['summary']}")
     if take.record["note"]:
         say(f"  note: {take.record['note']}")
-    _report_unknown(take.record["unknown"])
-
-
-def _report_unknown(words: Sequence[str]) -> None:
-    from counterpoint import planning
-
-    if words:
-        say(f"  not understood: {planning.not_understood(words)}")
-
-
-@app.command
-def plan(
-    prompt: str,
-    /,
-    *,
-    seconds: float = 10.0,
-    seed: int = 0,
-    output: Output = None,
-    chart: Path | None = None,
-    planner: Annotated[str, Parameter(help=PLANNER)] = "rules",
-    holding: Annotated[Holding | None, Parameter(name="*")] = None,
-) -> None:
-    """Write the score that a sentence asks for, as MIDI: to look at, to change, and to give back as `generate --plan FILE`.
-
-    Parameters
-    ----------
-    prompt
-        The music in words.
-    seconds
-        Length.
-    seed
-        What the words leave open is decided by the seed.
-    output
-        The MIDI file to write; by default named after the prompt.
-    chart
-        Write a chord chart, too: a text file that can be edited and given back.
-    """
-    from counterpoint import planning, request
-    from counterpoint.chart import print_chart
-    from counterpoint.controls.held import Held
-    from counterpoint.files import write_text
-    from counterpoint.midi import write
-
-    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "planner": planner, **(holding or {})})
-    target = output or destination.free(Path(f"{destination.slug(prompt)}-{seed}.mid"))
-    if target.suffix.lower() not in (".mid", ".midi"):
-        raise ValueError(f"A plan is a MIDI file: let {target} end in .mid.")
-    if chart is not None and chart.suffix.lower() != ".txt":
-        raise ValueError(f"A chord chart is a text file: let {chart} end in .txt.")
-    for path in (target, chart):
-        if path is not None:
-            destination.check_writable(path)
-    made = planning.make(asked.text, asked.seconds, asked.seed, held=Held.of(asked), planner=asked.planner)
-    write(made.score, target)
-    if chart is not None:
-        write_text(chart, print_chart(made.score))
-    say(f"{target}: {planning.summary(made.score)} (seed {seed})")
-    _report_unknown(made.unknown)
+    report_unknown(take.record["unknown"])
 
 
 @app.command
@@ -379,6 +322,7 @@ def info(model: str | None = None, /) -> None:
     say(capabilities.overview() if model is None else anatomy.describe(model))
 
 
+app.command(plan)
 app.command(evaluate)
 app.command(analyse)
 app.command(listen_app)

@@ -100,7 +100,7 @@ def as_json(take: "Take", judged: "Judged") -> dict[str, Any]:
     Times are seconds, chords [start, end, Harte label], notes [start, end, pitch]; None is what was left open, or not heard.
     """
     from counterpoint.commands.analyse import as_json as heard_as_json
-    from counterpoint.generation import TAGGED
+    from counterpoint.takes import TAGGED
 
     report = judged.report
     return {

@@ -9,8 +9,8 @@
 
 Where `weights` names a model, training goes on from it, and may add controls to what it understands.  Where `codec` is a table,
 the codec itself is trained, on clips of audio; where `start` names a flow model, a copy of it learns to make music in fewer
-steps; where `ear` is a table, an ear learns to judge; where `planner` is one, a planner learns to write scores.  A recipe may start
-from another one (`layers.py`).
+steps; where `ear` is a table, an ear learns to judge; where `planner` is one, a planner learns to write scores.  A recipe may
+start from another one (`layers.py`).
 """
 
 import difflib
