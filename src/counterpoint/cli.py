@@ -94,16 +94,9 @@ def generate(
     """
     from counterpoint import request
 
-    piece = {
-        "text": prompt,
-        "seconds": seconds,
-        "seed": seed,
-        "count": count,
-        "plan": plan,
-        "plan_seed": plan_seed,
-        "planner": planner,
-    }
-    asked, wanted = request.read(piece | dict(holding or {}) | dict(sampling or {})), heard or {}
+    piece = {"text": prompt, "seconds": seconds, "seed": seed, "count": count}
+    planned = {"plan": plan, "plan_seed": plan_seed, "planner": planner}
+    asked, wanted = request.read({**piece, **planned, **(holding or {}), **(sampling or {})}), heard or {}
     adherence.check(wanted, compared=compare is not None)
     if compare is not None:
         _check_comparable(model, count, plan_seed)
