@@ -113,11 +113,12 @@ def recurring(score: Score) -> float:
 
 
 def density(role: str) -> Callable[[Score], float]:
-    """Onsets a second of a role that plays."""
+    """Onsets a second of a role that plays; what sets in within 20 ms sets in together, as a strummed chord does."""
 
     def figure(score: Score) -> float:
         track = score.track(role)
-        return float("nan") if track is None else len({round(n.start, 2) for n in track.notes}) / score.seconds
+        onsets = sorted(note.start for note in track.notes) if track else []
+        return float((np.diff(onsets) > 0.02).sum() + 1) / score.seconds if onsets else float("nan")
 
     return figure
 
