@@ -14,6 +14,7 @@ Frechet distance of log-mel features to the recordings that the captions describ
 import argparse
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def figures(text: str, plan: Score | None, audio: torch.Tensor, rate: int) -> di
 def alike(pitches: np.ndarray, bars: tuple[float, ...]) -> float:
     """The mean over bars of the cosine with the most similar earlier bar; NaN for fewer than two bars."""
     edges = [round(time / SECONDS * pitches.shape[1]) for time in (*bars, SECONDS)]
-    means = [pitches[:, a:b].mean(1) for a, b in zip(edges[:-1], edges[1:], strict=True) if b - a > 2]
+    means = [pitches[:, a:b].mean(1) for a, b in pairwise(edges) if b - a > 2]
     units = [mean / max(1e-9, float(np.linalg.norm(mean))) for mean in means]
     return float(np.mean([max(float(unit @ other) for other in units[:i]) for i, unit in enumerate(units) if i] or [np.nan]))
 
