@@ -18,6 +18,7 @@ ROOMS = (
     "codecs",
     "comparison",
     "conditioners",
+    "data.events.grid",
     "embedders",
     "evaluation",
     "generation",
@@ -31,6 +32,7 @@ ROOMS = (
     "systems.ear",
     "systems.jasco",
     "systems.musicgen",
+    "systems.score",
     "types",
 )
 """Those whose signatures tell shapes: they are checked wherever the tests lead."""
