@@ -13,11 +13,15 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 ROOMS = (
+    "adherence",
     "analysis",
     "audio",
     "codecs",
     "comparison",
     "conditioners",
+    "controls.held",
+    "controls.lanes",
+    "controls.told",
     "data.events.grid",
     "embedders",
     "evaluation",
@@ -28,6 +32,7 @@ ROOMS = (
     "paradigms",
     "pieces",
     "rng",
+    "sketch",
     "systems.codecgan",
     "systems.ear",
     "systems.jasco",

@@ -15,22 +15,24 @@ LAYERS = [
     {"recipe"},
     {"training"},
     {"bad_batch"},
+    {"labelling"},
     {"evaluation", "encoding", "listening"},
-    {"comparison"},
+    {"comparison", "adherence"},
     {"generation", "destination"},
     {"planning"},
-    {"hub", "sampler"},
+    {"hub", "sampler", "sketch", "takes"},
+    {"controls"},
     {"systems", "request", "journal"},
     {"codecs", "conditioners", "paradigms", "data", "metrics", "embedders"},
     {"analysis"},
     {"nn"},
-    {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "parallel", "optim"},
+    {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map", "chordino", "parallel", "optim"},
     {"music", "rng", "pieces"},
     {"types", "config", "files"},
 ]
 """From the top down: a room imports rooms below it."""
 
-NEIGHBOURS = {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments"}
+NEIGHBOURS = {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map"}
 """Rooms of one layer that may import each other: they read and write the same values."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -24,6 +24,7 @@ SMALL = [name for name in ALL if "-small" in name]
 
 PAIRS = {
     "tiny": ("musicgen-tiny", "jasco-tiny"),
+    "tiny, controls": ("musicgen-tiny-controls", "jasco-tiny-controls"),
     "tiny, words alone": ("musicgen-tiny-text", "jasco-tiny-text"),
     "tiny, EnCodec": ("musicgen-tiny-encodec", "jasco-tiny-encodec"),
     "tiny, VAE": ("musicgen-tiny-encodec", "jasco-tiny-vae"),
@@ -37,6 +38,7 @@ PAIRS = {
 
 MAY_DIFFER = {
     "name": "of the run",
+    "weights": "each goes on from its own",
     "system.kind": "the paradigm itself",
     "system.distilled": "average velocities, of flow alone",
     "system.backbone.causal": "tokens are made one after another, frames all at once",

@@ -63,7 +63,7 @@ def test_without_a_plan_there_is_still_sound(model):
 
 
 def test_it_is_streamed_as_it_is_made_whole(model, monkeypatch):
-    """But for mastering: a stream has one gain and a limiter (generation.Stream)."""
+    """But for mastering: a stream has one gain and a limiter (takes.Stream)."""
     stream = model.stream("a folk tune with banjo", seconds=3, seed=5)
     streamed = torch.cat(list(stream), dim=-1)
     monkeypatch.setattr(audio, "master", lambda sound, rate: sound)

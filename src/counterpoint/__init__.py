@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from counterpoint.adherence import best_of, report
     from counterpoint.comparison import compare
     from counterpoint.generation import Model, Request, Stream, Take, load
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Request", "Stream", "Take", "__version__", "compare", "load"]
+__all__ = ["Model", "Request", "Stream", "Take", "__version__", "best_of", "compare", "load", "report"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +21,8 @@ def __getattr__(name: str) -> Any:
         from counterpoint import comparison
 
         return comparison.compare
+    if name in ("best_of", "report"):
+        from counterpoint import adherence
+
+        return vars(adherence)[name]
     raise AttributeError(f"module 'counterpoint' has no attribute {name!r}; it has {', '.join(__all__)}.")

@@ -105,7 +105,7 @@ def parse_chart(text: str) -> Brief:
         style=head.get("style", "").lower() or None,
         mood=head.get("mood", "").lower() or None,
         key=Key.parse(head["key"]) if "key" in head else None,
-        bpm=_tempo(head["tempo"]) if "tempo" in head else None,
+        bpm=parse_tempo(head["tempo"]) if "tempo" in head else None,
         metre=metre or (Metre() if spans else None),
         instruments=players,
         without=frozenset(ROLES) - frozenset(players) if players else frozenset(),
@@ -161,7 +161,8 @@ def parse_bar(text: str, beats: int, previous: list[tuple[Chord | None, float]])
     return bar
 
 
-def _tempo(text: str) -> float:
+def parse_tempo(text: str) -> float:
+    """ "96" or "96 bpm" as felt beats a minute, from SLOWEST to FASTEST.  Raises ValueError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:bpm)?", text.strip(), re.IGNORECASE)
     if match is None or not SLOWEST <= float(match[1]) <= FASTEST:
         raise ValueError(f"The tempo {text!r} is none; write beats per minute from {SLOWEST:g} to {FASTEST:g}, for example 96.")
@@ -192,6 +193,8 @@ def _program(name: str) -> int:
 
 
 _HEADER = {
-    "style": str, "key": Key.parse, "tempo": _tempo, "metre": Metre.parse, "mood": str, "instruments": _instruments,
+    "style": str, "key": Key.parse, "tempo": parse_tempo, "metre": Metre.parse, "mood": str, "instruments": _instruments,
 }  # fmt: skip
 """The header's lines and what reads each of them."""
+HEADER_NAMES = tuple(_HEADER)
+"""What the header's lines begin with, before a colon."""

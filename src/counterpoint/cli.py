@@ -19,16 +19,20 @@ except KeyboardInterrupt:  # this takes a while, too
 
 import counterpoint
 from counterpoint import destination
+from counterpoint.commands import adherence
+from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
 from counterpoint.commands.evaluate import evaluate
+from counterpoint.commands.holding import Holding
 from counterpoint.commands.listen import listen_app
+from counterpoint.commands.plan import PLANNER, plan
 from counterpoint.commands.sampling import Sampler
-from counterpoint.commands.terminal import progress, say
+from counterpoint.commands.terminal import progress, report_unknown, say
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
 
 if TYPE_CHECKING:
-    from counterpoint.generation import Take
     from counterpoint.request import Request
+    from counterpoint.takes import Take
 
 app = App(
     name="counterpoint",
@@ -54,8 +58,12 @@ def generate(
     output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
     format: Format | None = None,
     plan: str = "auto",
+    plan_seed: int | None = None,
+    planner: Annotated[str, Parameter(help=PLANNER)] = "rules",
     model: str | None = None,
     compare: str | None = None,
+    holding: Annotated[Holding | None, Parameter(name="*")] = None,
+    heard: Annotated[Adherence | None, Parameter(name="*")] = None,
     sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
     device: Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")] = "cpu",
 ) -> None:
@@ -77,6 +85,8 @@ def generate(
         Format of the file where --output does not say it; wav by default.
     plan
         auto: a score is composed from the words; none: the words alone; or a .mid file or .txt chord chart to play.
+    plan_seed
+        The seed of what is composed, where it is not that of the music: several takes of one plan.
     model
         A shipped model, a folder that training has written, or a Hub id (owner/name); jasco-tiny by default.
     compare
@@ -84,31 +94,44 @@ def generate(
     """
     from counterpoint import request
 
-    started = perf_counter()
-    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed, "count": count, "plan": plan, **(sampling or {})})
+    piece = {"text": prompt, "seconds": seconds, "seed": seed, "count": count}
+    planned = {"plan": plan, "plan_seed": plan_seed, "planner": planner}
+    asked, wanted = request.read({**piece, **planned, **(holding or {}), **(sampling or {})}), heard or {}
+    adherence.check(wanted, compared=compare is not None)
     if compare is not None:
-        _check_comparable(model, count)
+        _check_comparable(model, count, plan_seed)
         return _compare(compare.split(","), asked, output, format, device)
-    targets = [destination.audio_file(prompt, output, format, asked.seed + i, count) for i in range(asked.count)]
+    _make(asked, wanted, model or "jasco-tiny", output, format, device)
+
+
+def _make(asked: "Request", wanted: Adherence, model: str, output: str | None, format: Format | None, device: str) -> None:
+    started = perf_counter()
+    beside = adherence.REPORT if wanted.get("report") else ""
+    seeds = adherence.first_seeds(asked, wanted)
+    targets = [destination.audio_file(asked.text, output, format, first, asked.count, beside) for first in seeds]
     from counterpoint import generation  # torch, only now that the request stands
 
-    loaded = generation.load(model or "jasco-tiny", device)
+    loaded = generation.load(model, device)
     written = 0
     with (
-        interruptible(lambda: f"{written} of {count} pieces are written" if written else NOTHING),
+        interruptible(lambda: f"{written} of {asked.count} pieces are written" if written else NOTHING),
         progress("generating") as bar,
     ):
-        for take, target in zip(loaded.takes(asked, bar), targets, strict=True):
+        for (take, judged), target in zip(adherence.takes(loaded, asked, wanted, bar), targets, strict=True):
             _report(take, take.save(target), perf_counter() - started)
+            if judged is not None:
+                adherence.tell(take, judged, target, bool(beside))
             started = perf_counter()
             written += 1
 
 
-def _check_comparable(model: str | None, count: int) -> None:
+def _check_comparable(model: str | None, count: int, plan_seed: int | None) -> None:
     if model is not None:
         raise ValueError(f"--compare names all the models; put {model} there, and leave --model out.")
     if count != 1:
         raise ValueError(f"A comparison is one piece by each model, not {count}; leave --count out, or --compare.")
+    if plan_seed is not None:
+        raise ValueError("A comparison has one seed for plan and music; leave --plan-seed out, or --compare.")
 
 
 def _compare(models: list[str], asked: "Request", output: str | None, format: Format | None, device: str) -> None:
@@ -140,53 +163,7 @@ def _report(take: "Take", path: Path, elapsed: float) -> None:
     say(f"  plan: {take.record['summary']}")
     if take.record["note"]:
         say(f"  note: {take.record['note']}")
-    _report_unknown(take.record["unknown"])
-
-
-def _report_unknown(words: Sequence[str]) -> None:
-    from counterpoint import planning
-
-    if words:
-        say(f"  not understood: {planning.not_understood(words)}")
-
-
-@app.command
-def plan(prompt: str, /, *, seconds: float = 10.0, seed: int = 0, output: Output = None, chart: Path | None = None) -> None:
-    """Write the score that a sentence asks for, as MIDI: to look at, to change, and to give back as `generate --plan FILE`.
-
-    Parameters
-    ----------
-    prompt
-        The music in words.
-    seconds
-        Length.
-    seed
-        What the words leave open is decided by the seed.
-    output
-        The MIDI file to write; by default named after the prompt.
-    chart
-        Write a chord chart, too: a text file that can be edited and given back.
-    """
-    from counterpoint import planning, request
-    from counterpoint.chart import print_chart
-    from counterpoint.files import write_text
-    from counterpoint.midi import write
-
-    asked = request.read({"text": prompt, "seconds": seconds, "seed": seed})
-    target = output or destination.free(Path(f"{destination.slug(prompt)}-{seed}.mid"))
-    if target.suffix.lower() not in (".mid", ".midi"):
-        raise ValueError(f"A plan is a MIDI file: let {target} end in .mid.")
-    if chart is not None and chart.suffix.lower() != ".txt":
-        raise ValueError(f"A chord chart is a text file: let {chart} end in .txt.")
-    for path in (target, chart):
-        if path is not None:
-            destination.check_writable(path)
-    made = planning.make(asked.text, asked.seconds, asked.seed)
-    write(made.score, target)
-    if chart is not None:
-        write_text(chart, print_chart(made.score))
-    say(f"{target}: {planning.summary(made.score)} (seed {seed})")
-    _report_unknown(made.unknown)
+    report_unknown(take.record["unknown"])
 
 
 @app.command
@@ -254,6 +231,11 @@ def encode(
     workers: Annotated[int, Parameter(help="Processes.")] = 1,
     clip_seconds: Annotated[float, Parameter(help="Songs are cut into clips of about this length.")] = 10.0,
     clipped: Annotated[float, Parameter(help="Files with more of their samples at full scale are skipped.")] = 0.02,
+    controls: Annotated[bool, Parameter(help="Label chords, tune, drums, tempo and key, too.", negative="")] = False,
+    drum_order: Annotated[
+        Literal["blur-quantise", "quantise-blur"], Parameter(help="The paper's, or JASCO's.")
+    ] = "blur-quantise",
+    drum_blur: Annotated[int, Parameter(help="Frames over which the drums' lane is blurred.")] = 5,
 ) -> None:
     """Turn music into a codec's frames and painted scores, once for many trainings.
 
@@ -267,9 +249,11 @@ def encode(
         A shipped codec, a folder, or a Hub id.
     """
     from counterpoint import encoding
+    from counterpoint.conditioners.drums import DrumsConfig
     from counterpoint.conditioners.score import paint
     from counterpoint.data.report import summary
     from counterpoint.hub.checkpoint import load_codec
+    from counterpoint.labelling import label
 
     encoding.check_workers(workers)  # before the files are opened, which may take minutes
     coder = load_codec(codec)
@@ -278,6 +262,9 @@ def encode(
             found = encoding.take_stock(corpus, output, clip_seconds, bar)
         with progress("encoding", True) as bar:
             encoding.encode(found, coder, output, paint, workers, progress=bar, clipped=clipped)
+        if controls:
+            with progress("labelling", True) as bar:
+                label(found, coder, output, DrumsConfig(order=drum_order, blur=drum_blur), workers, bar)
     say("\n  ".join([f"{output}: the frames of {corpus} under {codec}", *summary(output), *found.strangers()]))
 
 
@@ -315,19 +302,20 @@ def train(recipe: Path, /, *changes: str, output: Output = None, device: str = "
 
 
 @app.command
-def info(model: str = "jasco-tiny", /) -> None:
-    """Show what a model is: its settings, its parts and their parameters, and the shape at every stage.
+def info(model: str | None = None, /) -> None:
+    """Show what a model is: what it can do, its settings, its parts and their parameters, and the shape at every stage.
 
     Parameters
     ----------
     model
-        A shipped model, a folder, or a Hub id.
+        A shipped model, a folder, or a Hub id; without one, what each of the shipped models can do, side by side.
     """
-    from counterpoint.hub import anatomy
+    from counterpoint.hub import anatomy, capabilities
 
-    say(anatomy.describe(model))
+    say(capabilities.overview() if model is None else anatomy.describe(model))
 
 
+app.command(plan)
 app.command(evaluate)
 app.command(analyse)
 app.command(listen_app)

@@ -21,7 +21,8 @@ from counterpoint import destination, generation, request, sampler
 from counterpoint.files import writing
 from counterpoint.generation import Model, Take, share
 from counterpoint.nn import spectral
-from counterpoint.request import Request, Settings
+from counterpoint.request import Request, Wishes
+from counterpoint.takes import shortened
 from counterpoint.types import Progress
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Comparison:
     def _heading(self) -> str:
         records = [entry.take.record for entry in self.entries]
         plan = next((record["summary"] for record in records if record["summary"] != "none"), "none")
-        words = generation.shortened(self.asked.text, 90)
+        words = shortened(self.asked.text, 90)
         return f"{words}\n{records[0]['seconds']:g} s, seed {self.asked.seed}, plan: {plan}"
 
 
@@ -114,7 +115,7 @@ def compare(
     *,
     device: str = "cpu",
     progress: Progress | None = None,
-    **sampling: Unpack[Settings],
+    **sampling: Unpack[Wishes],
 ) -> Comparison:
     """The music of `Model.generate` by each of the models: the same words, plan and seed.
 

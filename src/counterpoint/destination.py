@@ -10,24 +10,28 @@ _SLASHES = tuple({"/", os.sep})
 _SHARP, _FLAT = re.compile(r"\b([A-Ga-g])[#♯]"), re.compile(r"\b(?:([A-G])b(?=m?\b)|([A-Ga-g])♭)")
 
 
-def audio_file(prompt: str, output: str | None, format: str | None, seed: int, count: int) -> Path:
+def audio_file(prompt: str, output: str | None, format: str | None, seed: int, count: int, beside: str = "") -> Path:
     """The file of one piece, checked for being writable before any work begins.  Raises ValueError.
+
+    `beside` is the suffix of a file that will be written beside it, for which the same holds.
 
     Without `output`, or where that is a folder or ends in a slash, the file is named after the prompt and the seed.  A file
     that is named is replaced; a name that is made here, as those of several pieces are, goes round what is there.
     """
     suffix = f".{format or 'wav'}"
     if output is None or output.endswith(_SLASHES) or Path(output).is_dir():
-        target = free(Path(output or "") / f"{slug(prompt)}-{seed}{suffix}")
+        target = free(Path(output or "") / f"{slug(prompt)}-{seed}{suffix}", beside)
     else:
         _check_kind(Path(output))
         named = Path(output) if Path(output).suffix else Path(output).with_suffix(suffix)
         if format is not None and named.suffix.lower() != suffix:
             raise ValueError(f"The file {output} and --format {format} disagree; leave one of them out.")
-        target = named if count == 1 else free(named.with_stem(f"{named.stem}-{seed}"))
+        target = named if count == 1 else free(named.with_stem(f"{named.stem}-{seed}"), beside)
     if target.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{target.suffix} files cannot be written; let the name end in .wav, .flac, .mp3 or .ogg.")
     check_writable(target)
+    if beside:
+        check_writable(target.with_suffix(beside))
     return target
 
 
@@ -72,10 +76,10 @@ def slug(prompt: str) -> str:
     return "-".join(words)[:48].strip("-") or "music"
 
 
-def free(path: Path) -> Path:
-    """`path`, or where that exists, the first of path-2, path-3, ... that does not."""
+def free(path: Path, beside: str = "") -> Path:
+    """`path`, or where that exists, the first of path-2, path-3, ... that does not, nor it with the suffix `beside`."""
     number, free = 2, path
-    while free.exists():
+    while free.exists() or (beside and free.with_suffix(beside).exists()):
         number, free = number + 1, path.with_stem(f"{path.stem}-{number}")
     return free
 

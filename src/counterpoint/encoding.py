@@ -122,7 +122,7 @@ def describe(rows: Sequence[Row], codec: Codec, paint: Painter | None) -> CacheI
     """What the cache of these clips by this codec will be."""
     samples = max(_samples(row, codec) for row in rows)
     frames = codec.num_frames(samples)
-    score = next((score for row in rows if paint is not None and (score := _score(row)) is not None), None)
+    score = next((score for row in rows if paint is not None and (score := score_of(row)) is not None), None)
     roll = None if score is None or paint is None else paint(score, codec.spec.rate, frames)
     names = "\n".join(f"{row.id} {row.split}" for row in rows)
     return CacheInfo(
@@ -166,7 +166,8 @@ def _samples(row: Row, codec: Codec) -> int:
     return round(row.seconds * codec.sample_rate)
 
 
-def _score(row: Row) -> Score | None:
+def score_of(row: Row) -> Score | None:
+    """The exact score of a clip, where its annotation tells one.  Raises ValueError for one that cannot be read."""
     path = row.values.get("annotation")
     if path is None:
         return None
@@ -305,7 +306,7 @@ class _Job:
             place[: len(row)] = row
 
     def _paint(self, index: int, row: Row, frames: int) -> None:
-        score = _score(row) if "rolls" in self.arrays else None
+        score = score_of(row) if "rolls" in self.arrays else None
         if score is None or self.paint is None:
             return
         roll = self.paint(score, self.info.spec.rate, frames)

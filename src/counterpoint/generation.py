@@ -1,12 +1,7 @@
 """A request becomes music: words -> plan -> canvas, filled window by window -> audio, with a record of how it was made."""
 
-import base64
-import html
-import json
 import logging
 import math
-import tempfile
-import textwrap
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +16,21 @@ import counterpoint
 from counterpoint import audio as sound
 from counterpoint import planning, request, sampler
 from counterpoint.chart import print_chart
-from counterpoint.conditioners.score import paint
 from counterpoint.conditioners.text import T5Config
 from counterpoint.conditioners.words import WordsConfig, tokenize
 from counterpoint.config import Config
+from counterpoint.controls.held import Held
+from counterpoint.controls.told import laid_out, values_of, windowed
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import Checkpoint
-from counterpoint.music import Score
+from counterpoint.music import Controls, Score
 from counterpoint.paradigms import guidance
 from counterpoint.pieces import Piece
 from counterpoint.planning import Plan
-from counterpoint.request import Request, Settings
+from counterpoint.request import Request, Wishes
 from counterpoint.rng import mix
-from counterpoint.types import Canvas, Progress, Roll, time_axis
+from counterpoint.takes import Stream, Take
+from counterpoint.types import Canvas, Progress, time_axis
 
 OVERLAP = 0.25
 """Share of a window that is given from the one before, in pieces longer than a window."""
@@ -41,74 +38,6 @@ CHUNK = 1.0
 """Seconds of a stream that are decoded at a time."""
 LOUDNESS, CEILING, GAIN = -16.0, -1.0, 12.0
 """Of a stream: LUFS of its first chunk, dBTP of its peaks, and the most dB by which it is turned up or down."""
-
-
-@dataclass(frozen=True)
-class Take:
-    """One piece of music and how it came about."""
-
-    audio: Float[Tensor, "c n"]
-    sample_rate: int
-    seed: int
-    record: Mapping[str, Any]
-    """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where the plan and the
-    seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings."""
-    score: Score | None
-
-    def __repr__(self) -> str:
-        prompt = shortened(self.record["prompt"], 60)
-        return f"Take({prompt!r}, {self.record['seconds']:g} seconds, seed {self.seed}, {self.record['model']})"
-
-    def save(self, path: str | Path) -> Path:
-        """Write wav, flac, ogg or mp3 by suffix, with prompt, seed, model and version in the file's tags."""
-        tags = {
-            "title": self.record["prompt"],
-            "artist": self.record["model"],
-            "software": f"counterpoint {self.record['version']}, seed {self.seed}",
-            "comment": json.dumps({name: self.record[name] for name in TAGGED}),
-        }
-        return sound.write(path, self.audio, self.sample_rate, tags)
-
-    def _repr_html_(self) -> str:
-        """A player, for notebooks."""
-        with tempfile.TemporaryDirectory() as folder:
-            data = self.save(Path(folder) / "take.wav").read_bytes()
-        caption = html.escape(f"{self.record['prompt']} (seed {self.seed})")
-        source = f"data:audio/wav;base64,{base64.b64encode(data).decode()}"
-        return f'<figure><figcaption>{caption}</figcaption><audio controls src="{source}"></audio></figure>'
-
-
-class Stream(Iterator[Tensor]):
-    """One piece of music while it is made: an iterator over its audio, "c _" at a time; `close` stops the work.
-
-    Joined, the chunks are the audio of `generate` before it is mastered, times a constant gain, its peaks turned down under
-    -1 dBTP (audio.limit).  Loudness can be measured only once all is there: so the gain brings the first chunk to -16 LUFS, by
-    GAIN dB at most, and stays.
-    """
-
-    def __init__(self, chunks: Generator[Tensor], sample_rate: int, seed: int, record: dict[str, Any], score: Score | None):
-        """`record` is that of a Take, with the gain (dB) from the first chunk on, and with other timings: seconds of work
-        until the first chunk, and in all so far; what the listener does in between does not count."""
-        self.sample_rate, self.seed, self.record, self.score = sample_rate, seed, record, score
-        self._chunks, self._timings = chunks, record["timings"]
-
-    def __next__(self) -> Float[Tensor, "c _"]:
-        started = perf_counter()
-        try:
-            with torch.inference_mode():  # here, so that it ends where the listener goes on
-                chunk = next(self._chunks)
-        finally:
-            self._timings["total"] = round(self._timings.get("total", self._timings["plan"]) + perf_counter() - started, 3)
-        self._timings.setdefault("first", self._timings["total"])
-        return chunk
-
-    def close(self) -> None:
-        """Make no more of it; closing again, or at the end, does nothing."""
-        self._chunks.close()
-
-
-TAGGED = ("prompt", "seed", "model", "weights", "version", "seconds", "plan", "sampling")
-"""What of a record is written into an audio file's comment: enough, with a MIDI plan beside it, to make the music again."""
 
 
 def load(name: str | Path = "jasco-tiny", device: str = "cpu") -> "Model":
@@ -133,10 +62,10 @@ class Model:
         plan: str | Path = "auto",
         *,
         progress: Progress | None = None,
-        **sampling: Unpack[Settings],
+        **wishes: Unpack[Wishes],
     ) -> Take:
         """One piece of music; the settings are those of Request.  Raises ValueError for what cannot be done."""
-        return next(self.takes(request.ask(text, seconds, seed, plan, sampling), progress))
+        return next(self.takes(request.ask(text, seconds, seed, plan, wishes), progress))
 
     def stream(
         self,
@@ -146,14 +75,14 @@ class Model:
         plan: str | Path = "auto",
         *,
         progress: Progress | None = None,
-        **sampling: Unpack[Settings],
+        **wishes: Unpack[Wishes],
     ) -> Stream:
         """The music of `generate` while it is made; nothing is done ahead of the listener.  Raises ValueError as that does.
 
         A model that makes one frame after another is heard after a second or two of its frames; one that fills windows,
         after the first window.
         """
-        asked = request.ask(text, seconds, seed, plan, sampling)
+        asked = request.ask(text, seconds, seed, plan, wishes)
         self._warn(asked)
         job = self._job(asked, seed)
         job.record["timings"] = {"plan": round(job.planned, 3)}
@@ -168,9 +97,10 @@ class Model:
         for i in range(asked.count):
             yield self._take(asked, asked.seed + i, share(progress, i, asked.count))
 
-    def check(self, asked: Request) -> None:
-        """Raises ValueError, as `takes` does, for what cannot be done; nothing is made."""
-        self._job(asked, asked.seed)
+    def check(self, asked: Request) -> tuple[Score | None, Controls]:
+        """What the first piece is played from, and holds on to.  Raises ValueError for what cannot be done."""
+        job = self._job(asked, asked.seed)
+        return job.score, job.controls
 
     def _warn(self, asked: Request) -> None:
         if caution := sampler.caution(self.checkpoint.name, self.checkpoint.config, asked):
@@ -204,7 +134,7 @@ class Model:
         audio = sound.master(sound.fade(audio, self.codec.sample_rate), self.codec.sample_rate)
         timings = {"plan": job.planned, "generate": played - started, "decode": perf_counter() - played}
         job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
-        return Take(audio, self.codec.sample_rate, seed, job.record, job.score)
+        return Take(audio, self.codec.sample_rate, seed, job.record, job.score, job.controls)
 
     def _chunks(self, job: "_Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
         """The audio of a stream."""
@@ -234,14 +164,20 @@ class Model:
         """What there is to do, before any of it is done.  Raises ValueError for what cannot be."""
         self._check_plan(asked)
         started = perf_counter()
-        plan = self._plan(asked, seed)
+        held = Held.of(asked)
+        self._check_controls(asked, held)
+        plan = self._plan(asked, seed, held)
         length = planning.DEFAULT_SECONDS if plan is None else plan.score.seconds
         seconds = asked.seconds or length
         self._check_length(seconds, f"the plan {asked.plan}" if asked.seconds is None and plan is not None else "the request")
         score = None if plan is None else planning.trim(plan.score, seconds) if seconds != length else plan.score
         name, config = self.checkpoint.name, self.checkpoint.config
         sampling = sampler.settle(name, config, asked)
-        guidance.check_told(sampling.guidance, {"text": [asked.text]} | ({} if score is None else {"score": [score]}))
+        samples = round(seconds * self.codec.sample_rate)
+        controls = laid_out(held, asked.text, score, seconds)
+        known, frames = self.system.conditions, self.codec.num_frames(samples)
+        values = values_of(asked.text, score, controls, known, self.codec, frames, config.controls.drums)
+        guidance.check_told(sampling.guidance, {name: [value] for name, value in values.items()})
         notes = [
             *([] if plan is None else _disagreement(length, seconds, plan.overridden)),
             sampler.caution(name, config, asked),
@@ -249,24 +185,38 @@ class Model:
         record = {
             "prompt": asked.text,
             "seed": seed,
+            **({} if asked.plan_seed is None or score is None else {"plan_seed": asked.plan_seed}),
+            **({} if asked.planner == planning.RULES or score is None else {"planner": asked.planner}),
             "model": name,
             "weights": self.checkpoint.version,
             "version": counterpoint.__version__,
             "seconds": seconds,
+            **({"controls": asked.controls()} if asked.controls() else {}),
             "plan": "none" if score is None else print_chart(score),
             "summary": "none" if score is None else planning.summary(score),
             "note": "; ".join(note for note in notes if note),
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
             "sampling": sampling.model_dump(mode="json"),
         }
-        samples = round(seconds * self.codec.sample_rate)
-        return _Job(asked.text, score, samples, seed, sampling, record, perf_counter() - started)
+        return _Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started)
 
-    def _plan(self, asked: Request, seed: int) -> Plan | None:
+    def _check_controls(self, asked: Request, held: Held) -> None:
+        """Raises ValueError for a control that neither the model understands nor a plan can honour."""
+        followed = asked.plan != "none" and "score" in self.system.conditions
+        for name in () if followed else held.names:
+            if name not in self.system.conditions:
+                able = ", ".join(other for other in checkpoint.shipped() if name in _conditions(other))
+                plan = "let a plan have it (--plan auto)" if "score" in self.system.conditions else "leave it out"
+                raise ValueError(
+                    f"{self.checkpoint.name} was not trained with {name}; {plan}{able and f', or ask one of: {able}'}."
+                )
+
+    def _plan(self, asked: Request, seed: int, held: Held) -> Plan | None:
         if asked.plan == "none" or "score" not in self.system.conditions:
             return None
         own_length = Path(asked.plan).suffix.lower() in (".mid", ".midi")
-        return planning.make(asked.text, None if own_length else asked.seconds, seed, asked.plan)
+        composed = seed if asked.plan_seed is None else asked.plan_seed
+        return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan, held, asked.planner)
 
     def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.
@@ -274,13 +224,12 @@ class Model:
         It is filled in windows; each is given the end of the one before, and its own part of the painted score.
         """
         spec, axis, frames = self.system.spec, time_axis(self.system.view), self.codec.num_frames(job.samples)
-        roll = None if job.score is None else paint(job.score, spec.rate, frames)
         blank = Canvas.blank(1, frames, spec, self.system.view)
         done, given = blank.frames.to(self.device), blank.given.to(self.device)
         windows = _windows(frames, spec.frames(self.checkpoint.config.window_seconds))
         told = 0
         for i, here in enumerate(windows):
-            values = {"text": [job.text]} | ({} if roll is None else {"score": [Roll(roll.frames[here], roll.vector)]})
+            values = windowed(job.values, here)
             canvas = Canvas(done.narrow(axis, here.start, here.stop - here.start).clone(), given[:, here].clone())
             own = job.seed if i == 0 else mix(job.seed, i)
             place = here.start
@@ -298,8 +247,10 @@ class Model:
 class _Job:
     """A checked request, planned but not begun."""
 
-    text: str
+    values: Mapping[str, Any]
+    """What the model is told, by the name of the condition."""
     score: Score | None
+    controls: Controls
     samples: int
     seed: int
     sampling: Config
@@ -348,11 +299,6 @@ def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
     tokens = tokenize(text)
     heard = set(words.vocabulary) & set(tokens[: words.longest])
     return tuple(token for token in dict.fromkeys(tokens) if token not in heard)
-
-
-def shortened(prompt: str, longest: int) -> str:
-    """The first words of a prompt, for a line of so many characters."""
-    return textwrap.shorten(prompt, longest, placeholder=" ...")
 
 
 def share(progress: Progress | None, i: int, count: int) -> Progress | None:

@@ -23,13 +23,13 @@ from counterpoint import guess
 from counterpoint.files import renamed
 from counterpoint.instruments import instrument
 from counterpoint.music import ROLES, UNKNOWN_STYLE, Chord, ChordSpan, Key, Metre, Note, Score, Section, Track, harte_label
+from counterpoint.tempo_map import LAST_TICK, TempoMap
 
 TICKS = 960
 """Ticks in a quarter note of the files we write."""
 
 _DRUM_CHANNEL = 9
 _VOLUME, _PAN = 7, 10  # MIDI controllers
-_FASTEST = 20_000  # microseconds in a quarter note; what is faster is no tempo
 _LONGEST_SECONDS = 4 * 3600
 _TEMPO_TOLERANCE = 2  # microseconds in a quarter note: rounding, not rubato
 
@@ -161,25 +161,37 @@ def _track(events: list[Timed], end: int) -> mido.MidiTrack:
 
 
 def read(path: Path) -> Score:
-    """The score in a MIDI file, ours or another's.  Raises ValueError if it cannot be read or holds no notes.
+    """The score in a MIDI file, ours or another's.  What a foreign file does not say is guessed (`guess.py`); its style is
+    UNKNOWN_STYLE.
 
-    What a foreign file does not say is guessed (`guess.py`); its style is UNKNOWN_STYLE.
+    Raises ValueError if it cannot be read or is cut short, holds no notes, or has a tempo map that cannot be followed.
     """
-    if not path.is_file():
-        raise ValueError(f"There is no file {path}; give the path of a MIDI file.")
-    try:
-        file = mido.MidiFile(str(path), clip=True, charset="latin1")
-    except (OSError, EOFError, ValueError, LookupError, TypeError, OverflowError, mido.KeySignatureError) as error:
-        raise ValueError(f"{path} is not a MIDI file that can be read, or it is damaged; export it again.") from error
+    file = _open(path)
     if file.type == 2 or file.ticks_per_beat <= 0 or file.ticks_per_beat >= 0x8000:
         raise ValueError(f"{path} keeps time without beats (type 2 or SMPTE); export it as a type 1 MIDI file.")
     contents = _collect(file)
     if not contents.players:
         raise ValueError(f"{path} holds no notes; give a MIDI file with at least one note.")
-    time = _TempoMap.of(contents.tempi, file.ticks_per_beat)
+    if max(sum(message.time for message in track) for track in file.tracks) > LAST_TICK:
+        raise ValueError(f"{path} has no end that can be reached; export it again.")
+    try:
+        time = TempoMap.of(contents.tempi, file.ticks_per_beat)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if max(time.at(note[1]) for player in contents.players for note in player.notes) > _LONGEST_SECONDS:
         raise ValueError(f"{path} lasts longer than 4 hours; cut it into pieces.")
     return _score(contents, time, file.ticks_per_beat)
+
+
+def _open(path: Path) -> mido.MidiFile:
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}; give the path of a MIDI file.")
+    try:
+        return mido.MidiFile(str(path), clip=True, charset="latin1")
+    except EOFError as error:
+        raise ValueError(f"{path} is cut short: its music ends before the file says; export or copy it again.") from error
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, mido.KeySignatureError) as error:
+        raise ValueError(f"{path} is not a MIDI file that can be read, or it is damaged; export it again.") from error
 
 
 @dataclass
@@ -217,7 +229,7 @@ def _collect(file: mido.MidiFile) -> _Contents:
                 case "track_name":
                     name = name or _decode(message.name)
                 case "set_tempo":
-                    contents.tempi.append((tick, max(_FASTEST, message.tempo)))
+                    contents.tempi.append((tick, message.tempo))
                 case "time_signature":
                     signature = signature or (message.numerator, message.denominator)
                 case "key_signature":
@@ -266,28 +278,7 @@ def _metre(signature: tuple[int, int]) -> Metre:
     return Metre(3, 4) if numerator == 3 else Metre(4, 4)
 
 
-@dataclass(frozen=True)
-class _TempoMap:
-    ticks: list[int]
-    seconds: list[float]
-    slopes: list[float]
-
-    @staticmethod
-    def of(tempi: list[tuple[int, int]], ticks_per_quarter: int) -> "_TempoMap":
-        changes = dict(sorted([(0, 500_000), *tempi], key=lambda change: change[0]))  # the last one at a tick holds
-        result = _TempoMap([], [], [])
-        for tick, tempo in changes.items():
-            result.seconds.append(result.at(tick) if result.ticks else 0.0)
-            result.ticks.append(tick)
-            result.slopes.append(tempo / 1e6 / ticks_per_quarter)
-        return result
-
-    def at(self, tick: float) -> float:
-        i = bisect.bisect_right(self.ticks, tick) - 1
-        return round(self.seconds[i] + (tick - self.ticks[i]) * self.slopes[i], 6)
-
-
-def _score(contents: _Contents, time: "_TempoMap", ticks_per_quarter: int) -> Score:
+def _score(contents: _Contents, time: TempoMap, ticks_per_quarter: int) -> Score:
     felt = _felt_ticks(contents.metre, ticks_per_quarter)
     said = {name: content for _, name, content in reversed(contents.texts)}
     tracks = _tracks(contents.players, time)
@@ -315,7 +306,7 @@ def _score(contents: _Contents, time: "_TempoMap", ticks_per_quarter: int) -> Sc
 
 
 def _harmony(
-    contents: _Contents, time: _TempoMap, notes: list[Note], beats: tuple[float, ...], seconds: float
+    contents: _Contents, time: TempoMap, notes: list[Note], beats: tuple[float, ...], seconds: float
 ) -> tuple[Key, tuple[ChordSpan, ...]]:
     """Key and chords as the file says them, moved with the notes, or else as far as the notes bear them out; or guessed."""
     moved = _moved(contents)
@@ -345,7 +336,7 @@ def _positive(text: str | None) -> float | None:
     return value if 0 < value <= _LONGEST_SECONDS else None
 
 
-def _counted(texts: list[tuple[int, str, str]], name: str, step: int, time: _TempoMap, seconds: float) -> tuple[float, ...]:
+def _counted(texts: list[tuple[int, str, str]], name: str, step: int, time: TempoMap, seconds: float) -> tuple[float, ...]:
     """Times of a file's own counted beats, or else of every step from the start to the end."""
     for tick, title, content in texts:
         if title == name and content.isdecimal() and int(content) <= 100_000:
@@ -357,13 +348,13 @@ def _counted(texts: list[tuple[int, str, str]], name: str, step: int, time: _Tem
     return tuple(times)
 
 
-def _spans(texts: list[tuple[int, str, str]], name: str, time: _TempoMap, seconds: float) -> list[tuple[float, float, str]]:
+def _spans(texts: list[tuple[int, str, str]], name: str, time: TempoMap, seconds: float) -> list[tuple[float, float, str]]:
     marks = sorted((time.at(tick), content) for tick, title, content in texts if title == name)
     ends = [start for start, _ in marks[1:]] + [seconds]
     return [(start, end, content) for (start, content), end in zip(marks, ends, strict=False) if end > start]
 
 
-def _chords(texts: list[tuple[int, str, str]], time: _TempoMap, seconds: float) -> tuple[ChordSpan, ...]:
+def _chords(texts: list[tuple[int, str, str]], time: TempoMap, seconds: float) -> tuple[ChordSpan, ...]:
     """The chords that the markers name; a label that cannot be read counts as no chord."""
     spans = []
     for start, end, label in _spans(texts, "chord", time, seconds):
@@ -374,7 +365,7 @@ def _chords(texts: list[tuple[int, str, str]], time: _TempoMap, seconds: float) 
     return tuple(spans)
 
 
-def _tracks(players: list[_Player], time: _TempoMap) -> tuple[Track, ...]:
+def _tracks(players: list[_Player], time: TempoMap) -> tuple[Track, ...]:
     tracks = []
     for player in players:
         notes = sorted((Note(time.at(a), time.at(b), pitch, velocity) for a, b, pitch, velocity in player.notes), key=_order)

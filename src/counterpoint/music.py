@@ -5,8 +5,10 @@ Chord labels are read as musicians write them ("Am7", "F#/A#") or in Harte's syn
 A score is complete: whoever holds one can render it, paint it onto frames, print its chart, or judge audio against it.
 """
 
+import difflib
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields, replace
 
 PITCH_CLASSES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _FIFTHS = ("Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
@@ -25,13 +27,25 @@ _POPULAR = {
     "maj": "", "min": "m", "hdim7": "m7b5", "minmaj7": "mM7", "maj6": "6", "min6": "m6", "min7": "m7", "min9": "m9",
 }  # fmt: skip
 _SPELLINGS = {
-    "": "maj", "M": "maj", "m": "min", "-": "min", "M7": "maj7", "m7": "min7", "-7": "min7", "m7b5": "hdim7", "ø": "hdim7",
-    "o": "dim", "°": "dim", "o7": "dim7", "°7": "dim7", "+": "aug", "6": "maj6", "m6": "min6", "m9": "min9", "mM7": "minmaj7",
-    "sus": "sus4", "Δ": "maj7", "maj": "maj", "min": "min",
+    "maj": "M Maj ma Ma major", "min": "- mi Min minor", "dim": "o ° mb5 m(b5) minb5 min(b5)", "aug": "+",
+    "sus4": "sus", "7sus4": "7sus 7(sus4) dom7sus4 sus4(b7)", "5": "no3 (no3)",
+    "maj7": "M7 ma7 Ma7 Maj7 major7 j7 Δ Δ7 (maj7)", "min7": "-7 mi7 Min7 minor7", "7": "dom7 dom",
+    "minmaj7": "mMaj7 mmaj7 m(maj7) m(M7) min(maj7) minM7 -maj7 -M7 mΔ mΔ7 -Δ7", "dim7": "o7 °7",
+    "hdim7": "ø ø7 hdim min7b5 m7(b5) min7(b5) m7-5 -7b5 mi7b5", "maj6": "M6 ma6 Maj6 add6", "min6": "-6 mi6 Min6",
+    "9": "dom9", "maj9": "M9 ma9 Maj9 Δ9", "min9": "-9 mi9 Min9",
 }  # fmt: skip
+"""Other ways in which musicians write the qualities, where they mean the same tones."""
+_QUALITY_OF = (
+    {quality: quality for quality in QUALITIES}
+    | {spelled: quality for quality, spelled in _POPULAR.items()}
+    | {spelled: quality for quality, row in _SPELLINGS.items() for spelled in row.split()}
+)
+_PLAIN_SIGNS = str.maketrans({"♯": "#", "♭": "b", "𝄪": "##", "𝄫": "bb", "−": "-", "–": "-", "△": "Δ", "∆": "Δ", "º": "°"})
+_CLOSE = 0.55
+"""How alike (difflib) a label must be to a known one that is named in its stead."""
 _DEGREES = ("1", "b2", "2", "b3", "3", "4", "b5", "5", "b6", "6", "b7", "7")
 
-NO_CHORD = ("N.C.", "N", "NC")
+NO_CHORD = ("N.C.", "N", "NC", "N.C", "n.c.")
 """What stands where no chord sounds: as musicians write it, in Harte's syntax, and in a hurry."""
 
 ROLES = ("melody", "bass", "comp", "pad", "drums")
@@ -74,19 +88,24 @@ class Chord:
 
     @staticmethod
     def parse(label: str) -> "Chord | None":
-        """Read "Am7", "G/B" or "A:min7/b3"; "N" and "N.C." give None (no chord).  Raises ValueError."""
-        text = label.strip()
+        """Read "Am7", "G/B" or "A:min7/b3"; "N" and "N.C." give None (no chord).  ♯ and ♭ are # and b.
+
+        Raises ValueError that names the nearest chords that are known.
+        """
+        text = label.strip().translate(_PLAIN_SIGNS)
         if text in NO_CHORD:
             return None
-        match = re.fullmatch(r"([A-G])([#b]*):?([^/]*)(?:/(.+))?", text)
+        match = re.fullmatch(r"([A-G])([#b]*)(:?)([^/]*)(?:/(.+))?", text)
         if match is None:
-            raise ValueError(f"{label!r} is not a chord; write for example C, Am7, F#m7b5, G/B or A:min7.")
-        letter, accidentals, spelled, bass = match.groups()
+            near = ", ".join(_nearest(text)) or "for example C, Am7, F#m7b5, G/B or A:min7"
+            raise ValueError(f"{label!r} is not a chord; write {near}.")
+        letter, accidentals, colon, spelled, bass = match.groups()
         root = _pitch_class(letter, accidentals)
-        quality = spelled if spelled in QUALITIES else _SPELLINGS.get(spelled)
-        if quality is None:
-            raise ValueError(f"{label!r}: the chord quality {spelled!r} is not known; known are {', '.join(QUALITIES)}.")
-        return Chord(root, quality, None if bass is None else _bass(bass, root, label))
+        if spelled not in _QUALITY_OF:
+            near = _nearest(text)
+            mend = f"are {', '.join(near)}; write one of these" if len(near) > 1 else f"is {near[0]}; write that"
+            raise ValueError(f"{label!r} is not known; the nearest {mend}.")
+        return Chord(root, _QUALITY_OF[spelled], None if bass is None else _bass(bass, root, label, bool(colon)))
 
     @property
     def pitch_classes(self) -> tuple[int, ...]:
@@ -142,13 +161,27 @@ def _note_name(place: int) -> str:
     return _FIFTHS[place + 6]
 
 
-def _bass(text: str, root: int, label: str) -> int:
+def _bass(text: str, root: int, label: str, harte: bool) -> int:
+    """The bass as a pitch class: a note, or a degree of the root's major scale; beyond the 7th in Harte's syntax only."""
     note = re.fullmatch(r"([A-G])([#b]*)", text)
     if note:
         return _pitch_class(*note.groups())
-    if text in _DEGREES:
-        return (root + _DEGREES.index(text)) % 12
-    raise ValueError(f"{label!r}: the bass {text!r} is neither a note nor a degree.")
+    degree = re.fullmatch(r"([#b]*)([1-9]|1[0-3])", text)
+    if degree and (harte or int(degree[2]) <= 7):  # C6/9 is no inversion
+        above = (0, 2, 4, 5, 7, 9, 11)[(int(degree[2]) - 1) % 7]
+        return (root + above + degree[1].count("#") - degree[1].count("b")) % 12
+    raise ValueError(f"{label!r}: the bass {text!r} is neither a note nor a degree; write for example C/E, or leave it out.")
+
+
+def _nearest(text: str) -> list[str]:
+    """Up to three labels of known chords on the same root that look most like `text`; none where it begins with no root."""
+    root = re.match(r"[A-Ga-g][#b]*", text)
+    if root is None:
+        return []
+    name = root[0][0].upper() + root[0][1:]
+    known = [name + _POPULAR.get(quality, quality) for quality in QUALITIES]
+    wanted = name + text[root.end() :].removeprefix(":").partition("/")[0]
+    return difflib.get_close_matches(wanted, known, 3, _CLOSE) or difflib.get_close_matches(wanted, known, 2, 0.0)
 
 
 @dataclass(frozen=True)
@@ -161,7 +194,7 @@ class Key:
     @staticmethod
     def parse(text: str) -> "Key":
         """Read "A minor", "Bb", "F# major" or "Em".  Raises ValueError."""
-        match = re.fullmatch(r"([A-Ga-g])([#b]*)\s*(major|minor|maj|min|m)?", text.strip())
+        match = re.fullmatch(r"([A-Ga-g])([#b]*)\s*(major|minor|maj|min|m)?", text.strip().translate(_PLAIN_SIGNS))
         if match is None:
             raise ValueError(f"{text!r} is not a key; write for example C major, A minor or F#m.")
         letter, accidentals, mode = match.groups()
@@ -303,3 +336,33 @@ class Brief:
     chords: tuple[Chord | None, ...] = ()
     chord_beats: tuple[float, ...] = ()
     """Felt beats that each of `chords` lasts; empty means one bar each."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a musician holds on to, whatever the words say; what is None is left open.
+
+    `chords` cover the piece from 0 on.  `melody` is one line of notes, `drums` are hits of General-MIDI percussion keys; none
+    of them (an empty tuple) means that there is no tune, or that no drum is struck.
+    """
+
+    chords: tuple[ChordSpan, ...] | None = None
+    melody: tuple[Note, ...] | None = None
+    drums: tuple[Note, ...] | None = None
+    tempo: float | None = None
+    key: Key | None = None
+    seconds: float | None = None
+
+    @staticmethod
+    def of_score(score: Score) -> "Controls":
+        """All that a score tells."""
+        notes = {role: tuple(n for track in score.tracks if track.role == role for n in track.notes) for role in ROLES}
+        return Controls(score.chords, notes["melody"], notes["drums"], score.bpm, score.key, score.seconds)
+
+    def only(self, names: Collection[str]) -> "Controls":
+        """Those of the given names; the others are left open."""
+        return replace(self, **{part.name: None for part in fields(self) if part.name not in names})
+
+
+NO_CONTROLS = Controls()
+"""Everything is left open."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from counterpoint import midi
 from counterpoint.chart import parse_chart
+from counterpoint.controls.held import Held, arranged, harmonised
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.reading import read, suggest
 from counterpoint.data.corpus.sheet import check
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from counterpoint.systems.score import Planner
 
 DEFAULT_SECONDS = 10.0
+NOTHING_HELD = Held()
 RULES = "rules"
 """The planner that is no model: the corpus' composer."""
 _LONGEST_CHART = 100_000  # bytes
@@ -38,16 +40,21 @@ class Plan:
     """What of a plan that was given contradicts the words: "key C major"."""
 
 
-def make(text: str, seconds: float | None, seed: int, source: str = "auto", planner: str = RULES) -> Plan:
+def make(
+    text: str, seconds: float | None, seed: int, source: str = "auto", held: Held = NOTHING_HELD, planner: str = RULES
+) -> Plan:
     """The plan of a prompt: composed ("auto"), played from a MIDI file, or composed over a chord chart.
 
     `planner` composes: "rules", or a model, by shipped name ("score-tiny"), folder or Hub id; both obey what the words state.
-    `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  Raises ValueError where a file or model is none.
+    `seconds` of None means DEFAULT_SECONDS, or the length of the MIDI file.  A composed plan has what is held on to.  Raises
+    ValueError where a file or model is none, and for controls beside a file, which brings its own.
     """
     reading = read(text)
     length = DEFAULT_SECONDS if seconds is None else seconds
     if source == "auto":
-        return Plan(_compose(text, reading.brief, length, seed, planner), reading.unknown)
+        return Plan(_composed(text, reading.brief, length, seed, held, planner), reading.unknown)
+    if held.names:
+        raise ValueError(f"The plan {source} brings its own music, which {held.names[0]} may contradict; give one of the two.")
     path = Path(source).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no plan {path}; write one with `counterpoint plan`, or give auto or none.")
@@ -57,6 +64,22 @@ def make(text: str, seconds: float | None, seed: int, source: str = "auto", plan
         score = midi.read(path)
         score = score if seconds is None else trim(score, seconds)
     return Plan(score, reading.unknown, _overridden(score, reading.brief))
+
+
+def _composed(text: str, words: Brief, seconds: float, seed: int, held: Held, planner: str) -> Score:
+    """A composition that has what is held on to.
+
+    What lies at times of its own, a tune or chords, is harmonised on the grid of a first draft, so that a tempo that nobody
+    named is the same in both.
+    """
+    brief = held.brief(words)
+    score = _compose(text, brief, seconds, seed, planner)
+    if not held.names:
+        return score
+    controls = held.lasting(seconds, score.bpm, score.metre)
+    if controls.melody is not None or (held.chords and held.chords.spans):
+        score = _compose(text, harmonised(brief, score, controls), seconds, seed, planner)
+    return arranged(score, controls)
 
 
 def _compose(text: str, brief: Brief, seconds: float, seed: int, planner: str) -> Score:

@@ -1,13 +1,15 @@
 """What a musician asks for: one typed value for Python and the command line, checked before any work begins."""
 
 import difflib
+import json
 import math
 import unicodedata
 from collections.abc import Collection, Mapping
+from dataclasses import astuple, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from pydantic import BeforeValidator, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, FiniteFloat, TypeAdapter, ValidationError, model_validator
 
 from counterpoint.config import Config
 
@@ -45,6 +47,19 @@ def check_seconds(seconds: object) -> float:
 def check_seed(seed: object) -> int:
     """A whole number from 0 to 2^63 - 1.  Raises ValueError."""
     return _whole(seed, "The seed", 0, 2**63 - 1)
+
+
+def check_candidates(count: object) -> int:
+    """Of how many takes the best is kept: a whole number from 1 to 64.  Raises ValueError."""
+    return _whole(count, "The number of takes to choose from", 1, 64)
+
+
+def _check_plan_seed(seed: object) -> int | None:
+    return None if seed is None else _whole(seed, "The seed of the plan", 0, 2**63 - 1)
+
+
+def _check_transpose(semitones: object) -> int:
+    return _whole(semitones, "transpose", -24, 24)
 
 
 def _check_count(count: object) -> int:
@@ -171,7 +186,11 @@ class Request(Config):
 
     `plan` is "auto" (a score is composed from the words), "none" (the words alone), or the path of a MIDI file or chord
     chart.  `seconds` of None means 10, or the length of a MIDI plan; where both are given, a longer plan is cut and a
-    shorter one followed by silence.  Item i of `count` has the seed `seed + i`.
+    shorter one followed by silence.  Item i of `count` has the seed `seed + i`, and a plan of that seed, or of `plan_seed`.
+    What composes it is `planner`: "rules", or a model that writes scores, by shipped name, folder or Hub id.
+    The controls (CONTROLS, explained in `controls`) are obeyed by a plan that is composed, and told to models that know them:
+    `chords` such as "C G Am F", ChordPro, a file, or pairs of label and start; `melody` and `drums` a MIDI or audio file, notes
+    or, for drums, steps; `transpose` moves chords, melody and key by semitones.
     The sampler's settings (SAMPLING, explained in Settings) of None are the model's own; a single number guides by all
     conditions.
     """
@@ -181,6 +200,14 @@ class Request(Config):
     seed: Annotated[int, BeforeValidator(check_seed)] = 0
     count: Annotated[int, BeforeValidator(_check_count)] = 1
     plan: Annotated[str, BeforeValidator(_check_plan)] = "auto"
+    plan_seed: Annotated[int | None, BeforeValidator(_check_plan_seed)] = None
+    planner: str = "rules"
+    chords: Any = None
+    melody: Any = None
+    drums: Any = None
+    tempo: float | str | None = None
+    key: str | None = None
+    transpose: Annotated[int, BeforeValidator(_check_transpose)] = 0
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
     solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
     schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
@@ -191,6 +218,30 @@ class Request(Config):
     temperature: Annotated[float | None, BeforeValidator(_check_temperature)] = None
     top_k: Annotated[int | None, BeforeValidator(_check_top_k)] = None
     top_p: Annotated[float | None, BeforeValidator(_check_top_p)] = None
+
+    @model_validator(mode="after")
+    def _has_seed_of_plan(self) -> "Request":
+        if self.plan_seed is not None and not self.composes:
+            raise ValueError(f"The plan {self.plan} is not composed and has no seed; leave the seed of the plan out.")
+        if self.planner != "rules" and not self.composes:
+            raise ValueError(f"The plan {self.plan} is not composed, so that {self.planner} has nothing to do; leave it out.")
+        return self
+
+    @property
+    def composes(self) -> bool:
+        """Whether a plan is composed for it, and so depends on a seed."""
+        return self.plan == "auto" or Path(self.plan).suffix.lower() == ".txt"
+
+    def controls(self) -> dict[str, Any]:
+        """Those of the controls that are asked for, as JSON takes them."""
+        told = {name: getattr(self, name) for name in CONTROLS}
+        asked = {name: value for name, value in told.items() if value is not None and (name, value) != ("transpose", 0)}
+        return json.loads(
+            json.dumps(
+                asked,
+                default=lambda value: astuple(value) if is_dataclass(value) and not isinstance(value, type) else str(value),
+            )
+        )
 
     def sampling(self) -> dict[str, Any]:
         """Those of the sampler's settings that are asked for."""
@@ -226,11 +277,37 @@ SAMPLING = tuple(Settings.__annotations__)
 """The settings of a Request that are the sampler's; a model has some of them, and refuses the others."""
 
 
-def ask(text: str, seconds: float | None, seed: int, plan: str | Path, sampling: Settings) -> Request:
+class Holds(TypedDict, total=False):
+    """The controls as keywords of `Model.generate` and its like; what is left out, or None, is left open."""
+
+    chords: object
+    """"C G Am F" (one a bar), "| Dm7 G7 | Cmaj7 |", ChordPro, the path of a file, or pairs of label and start in seconds."""
+    melody: object
+    """The path of a MIDI or audio file, or notes (start, end, MIDI pitch)."""
+    drums: object
+    """The path of a MIDI or audio file, notes, or steps such as "kick: x...x... snare: ....x..."."""
+    tempo: float | str | None
+    """Felt beats a minute."""
+    key: str | None
+    """Such as "A minor"."""
+    transpose: int
+    """Semitones by which chords, melody and key are moved."""
+
+
+CONTROLS = tuple(Holds.__annotations__)
+"""The controls of a Request."""
+
+
+class Wishes(Settings, Holds, total=False):
+    """All that may be wished beside words, length, seed and plan."""
+
+
+def ask(text: str, seconds: float | None, seed: int, plan: str | Path, wishes: Wishes) -> Request:
     """One piece of music as a checked Request.  Raises ValueError with one sentence."""
-    for name in sampling.keys() - set(SAMPLING):
-        raise _unknown("setting", name, SAMPLING)
-    return read({"text": text, "seconds": seconds, "seed": seed, "plan": plan, **sampling})
+    known = (*SAMPLING, *CONTROLS)
+    for name in wishes.keys() - set(known):
+        raise _unknown("setting", name, known)
+    return read({"text": text, "seconds": seconds, "seed": seed, "plan": plan, **wishes})
 
 
 def read(content: Mapping[str, Any]) -> Request:

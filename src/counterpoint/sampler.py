@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from counterpoint.conditioners.controls import condition_names
 from counterpoint.paradigms import guidance
 from counterpoint.paradigms.solvers import SCHEDULES
 from counterpoint.request import Request
@@ -72,7 +73,7 @@ def _as_learnt(config: JascoConfig | MusicgenConfig, variants: Mapping[str, floa
 
 
 def _conditions(config: JascoConfig | MusicgenConfig) -> tuple[str, ...]:
-    return ("text",) if config.score is None else ("text", "score")
+    return condition_names(config.score, config.controls)
 
 
 def caution(name: str, config: JascoConfig | MusicgenConfig, asked: Request) -> str:

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 
 PICTURES = (".png", ".pdf", ".svg")
+SKETCHES = (".mid", ".midi")
 
 
 def analyse(
     *files: Path,
     picture: Annotated[Path | None, Parameter(name=["--picture", "-p"])] = None,
+    midi: Annotated[Path | None, Parameter(name="--midi")] = None,
+    accompany: bool = True,
+    style: str | None = None,
     json: Annotated[Path | None, Parameter(name=["--json", "-j"])] = None,
 ) -> None:
     """Hear tempo, beats, key, chords, tune and drums in audio files.
@@ -28,6 +32,12 @@ def analyse(
         wav, flac, ogg or mp3 files.
     picture
         A file to draw the sound and what is heard into (.png, .pdf or .svg); with several files, a folder.
+    midi
+        A MIDI file of what is heard, to be edited or given to `generate --plan`; with several files, a folder.
+    accompany
+        Whether a bass and sustained chords, made up from the chords that are heard, are in the MIDI file.
+    style
+        A style whose instruments are in the MIDI file, such as "bossa nova".
     json
         A file for all that is heard, by the names of the sounds.
     """
@@ -35,17 +45,7 @@ def analyse(
     from counterpoint.analysis import picture as drawing
     from counterpoint.analysis.hearing import hear
 
-    if not files:
-        raise ValueError("There is nothing to analyse; name one or more wav, flac, ogg or mp3 files.")
-    if picture is not None:
-        drawing.require_matplotlib()
-        if len(files) > 1 and picture.suffix:
-            raise ValueError(f"{len(files)} files do not fit into the picture {picture}; name a folder for them.")
-        if picture.suffix and picture.suffix.lower() not in PICTURES:
-            raise ValueError(f"{picture} cannot be drawn; let its name end in {', '.join(PICTURES)}.")
-        for file in files:
-            if [other.stem for other in files].count(file.stem) > 1:
-                raise ValueError(f"Several files are called {file.stem}, and so would be their pictures; analyse them apart.")
+    _check(files, picture, midi, accompany, style)
     heard: dict[str, Any] = {}
     failed: list[str] = []
     for file in files:
@@ -53,13 +53,17 @@ def analyse(
             sound, rate = audio.read(file)
             found = hear(sound, rate)
         except ValueError as error:
-            failed.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+            failed.append(_about(file, error))
             continue
         say(describe(str(file), found))
         heard[str(file)] = as_json(found)
         if picture is not None:
-            target = picture if picture.suffix else picture / f"{file.stem}.png"
-            say(f"  drawn    {drawing.draw(found, sound, rate, target, file.name)}")
+            say(f"  drawn    {drawing.draw(found, sound, rate, _target(file, picture, '.png'), file.name)}")
+        if midi is not None:
+            try:
+                say(f"  written  {_write_midi(found, _target(file, midi, '.mid'), style, accompany)}")
+            except ValueError as error:
+                failed.append(_about(file, error))
     if json is not None and heard:
         _write(json, heard)
     if failed and len(files) > 1:
@@ -67,6 +71,52 @@ def analyse(
             sys.stderr.write(f"counterpoint: {sentence}\n")
     if failed:
         raise ValueError(failed[-1])
+
+
+def _check(files: tuple[Path, ...], picture: Path | None, midi: Path | None, accompany: bool, style: str | None) -> None:
+    """Raises ValueError for what is known to go wrong before anything is heard."""
+    from counterpoint.analysis.picture import require_matplotlib
+    from counterpoint.sketch import check_style
+
+    if not files:
+        raise ValueError("There is nothing to analyse; name one or more wav, flac, ogg or mp3 files.")
+    if picture is not None:
+        require_matplotlib()
+        _check_target(files, picture, "picture", PICTURES)
+    if midi is not None:
+        _check_target(files, midi, "MIDI file", SKETCHES)
+        check_style(style)
+    elif style is not None or not accompany:
+        raise ValueError("Style and accompaniment are those of a MIDI file; name one with --midi sketch.mid.")
+
+
+def _about(file: Path, error: ValueError) -> str:
+    return str(error) if str(file) in str(error) else f"{file}: {error}"
+
+
+def _check_target(files: tuple[Path, ...], target: Path, kind: str, suffixes: tuple[str, ...]) -> None:
+    """Raises ValueError where what is made of `files` cannot be called `target`, which without a suffix is a folder."""
+    if len(files) > 1 and target.suffix:
+        raise ValueError(f"{len(files)} files do not fit into the {kind} {target}; name a folder for them.")
+    if target.suffix and target.suffix.lower() not in suffixes:
+        raise ValueError(f"{target} cannot be a {kind}; let its name end in {', '.join(suffixes)}.")
+    for file in files:
+        if [other.stem for other in files].count(file.stem) > 1:
+            raise ValueError(f"Several files are called {file.stem}, and so would be what is made of them; analyse them apart.")
+
+
+def _target(file: Path, target: Path, suffix: str) -> Path:
+    return target if target.suffix else target / f"{file.stem}{suffix}"
+
+
+def _write_midi(heard: "Heard", path: Path, style: str | None, accompany: bool) -> str:
+    """Write a sketch; returns its path, and what of it nobody heard."""
+    from counterpoint import midi
+    from counterpoint.sketch import assumed, sketch
+
+    midi.write(sketch(heard, style, accompany), path)
+    guesses = assumed(heard)
+    return f"{path} ({'; '.join(guesses)})" if guesses else str(path)
 
 
 def describe(name: str, heard: "Heard") -> str:

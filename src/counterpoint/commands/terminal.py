@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,3 +20,11 @@ def progress(title: str, long: bool = False) -> "contextlib.AbstractContextManag
     from counterpoint import journal
 
     return journal.progress(title, long)
+
+
+def report_unknown(words: Sequence[str]) -> None:
+    """The words of a prompt that nobody understood, where there are any."""
+    from counterpoint import planning
+
+    if words:
+        say(f"  not understood: {planning.not_understood(words)}")

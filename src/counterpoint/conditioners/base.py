@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Generator, nn
 
 from counterpoint import rng
@@ -30,11 +31,13 @@ class Conditioners(nn.ModuleDict):
 
 
 def drop(
-    values: Values, names: Sequence[str], gens: Sequence[Generator], drop_all: float, drop_each: float
+    values: Values, names: Sequence[str], gens: Sequence[Generator], drop_all: float, drop_each: float, drop_music: float
 ) -> dict[str, list[Any]]:
-    """Per item: nothing told with chance `drop_all`, else each condition left out with chance `drop_each`, by itself."""
+    """Per item: nothing told with chance `drop_all`, else each condition left out by itself: the words with chance `drop_each`,
+    what tells of notes (a score, controls) with chance `drop_music`."""
     draws = rng.rand((1 + len(names),), gens)  # b, all and each
-    lost = (draws[:, :1] < drop_all) | (draws[:, 1:] < drop_each)
+    chances = torch.tensor([drop_each if name == "text" else drop_music for name in names])
+    lost = (draws[:, :1] < drop_all) | (draws[:, 1:] < chances)
     columns = {name: values.get(name, [None] * len(gens)) for name in names}
     return {
         name: [None if lost[i, j] else value for i, value in enumerate(column)]

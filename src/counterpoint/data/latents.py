@@ -3,10 +3,11 @@
 A cache is a folder: info.json, rows.jsonl (one clip a line, in the order of the arrays; those of files that turned out to be of
 no use have no frames), skipped.csv (all files that are not used, and why), and arrays with one row a clip, padded to the
 longest: frames.npy (float16, N T d), tokens.npy (int16, N k T), and, where scores are known, rolls.npy (uint8, N T e) and
-vectors.npy (float32, N g).
+vectors.npy (float32, N g).  A folder controls/ in it tells chords, tune and drums of every frame (`labelling.py`).
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +22,11 @@ from counterpoint.data.base import Item, spread
 from counterpoint.data.checks import CLIPPED
 from counterpoint.data.row import no_clips
 from counterpoint.files import renamed
+from counterpoint.music import Key
 from counterpoint.types import Roll, Spec, View
+
+CONTROLS = "controls"
+"""The folder of a cache that tells what else is known of its clips."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,14 @@ class LatentDataset:
         self._frames = np.load(folder / ("frames.npy" if view == "continuous" else "tokens.npy"), mmap_mode="r")
         self._rolls = np.load(folder / "rolls.npy", mmap_mode="r") if self.info.painted else None
         self._vectors = np.load(folder / "vectors.npy", mmap_mode="r") if self.info.painted else None
+        self.drums: tuple[str, int] | None = None
+        """The order and blur of the drums' lane, where controls are known."""
+        self._lanes: dict[str, np.ndarray] = {}
+        if (folder / CONTROLS / "info.json").is_file():
+            made = json.loads((folder / CONTROLS / "info.json").read_text(encoding="utf-8"))
+            self.drums = (made["order"], made["blur"])
+            names = ("chords", "melody", "drums", "scalars")
+            self._lanes = {name: np.load(folder / CONTROLS / f"{name}.npy", mmap_mode="r") for name in names}
 
     @property
     def spec(self) -> Spec:
@@ -100,7 +113,19 @@ class LatentDataset:
         values: dict[str, Any] = {"text": captions[draw.integers(len(captions))] if captions else None}
         if self._rolls is not None and self._vectors is not None and row["score"]:
             values["score"] = Roll(np.array(self._rolls[number, span]), np.array(self._vectors[number]))
-        return Item(frames=self._read(number, span), values=values)
+        return Item(frames=self._read(number, span), values=values | self._controls(number, span))
+
+    def _controls(self, number: int, span: slice) -> dict[str, Any]:
+        """The lanes of a crop, and what of tempo, key and length is known of its clip."""
+        if not self._lanes:
+            return {}
+        tempo, key, seconds = self._lanes["scalars"][number].tolist()
+        known = {
+            "tempo": None if math.isnan(tempo) else tempo,
+            "key": None if math.isnan(key) else Key(int(key) % 12, "minor" if key >= 12 else "major"),
+            "seconds": seconds,
+        }
+        return known | {name: np.array(self._lanes[name][number, span]) for name in ("chords", "melody", "drums")}
 
     def _read(self, number: int, span: slice) -> Tensor:
         if self.view == "tokens":

@@ -99,7 +99,9 @@ def _padded(parts: list[Tensor], axis: int) -> Tensor:
 
 
 def _fitted(value: Any, frames: int) -> Any:
-    """A painted score gets as many frames as the batch has; other values stay as they are."""
+    """A painted score or a lane gets as many frames as the batch has; other values stay as they are."""
+    if isinstance(value, np.ndarray):
+        return np.pad(value, ((0, frames - len(value)), *[(0, 0)] * (value.ndim - 1)))
     if not isinstance(value, Roll) or len(value.frames) == frames:
         return value
     return Roll(np.pad(value.frames, ((0, frames - len(value.frames)), (0, 0))), value.vector)

@@ -1,4 +1,4 @@
-"""What a model is, in words and numbers: settings, parts, and the shape at every stage of one second of music."""
+"""What a model is, in words and numbers: what it can do, settings, parts, and the shape at every stage of one second."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoint.hub import musicgen_layout
+from counterpoint.hub import capabilities, musicgen_layout
 from counterpoint.hub.checkpoint import (
     CODECS,
     CONFIG,
@@ -35,24 +35,25 @@ def describe(source: str | Path) -> str:
     folder = locate(source)
     theirs = musicgen_layout.written_by_transformers(folder / CONFIG)
     manifest = read_manifest(folder) if theirs is None else load(folder).manifest
-    head = [f"{folder.name}: {manifest.kind}, version {manifest.version}, licence {manifest.capability.licence}"]
+    head = [f"{folder.name}: version {manifest.version}", "", *capabilities.table({folder.name: manifest}), ""]
+    head += _settings(manifest.model_dump(mode="json", exclude={"capability"}))
     if manifest.kind in CODECS:
         codec = load_codec(folder)
         audio = torch.zeros(1, codec.channels, round(SECONDS * codec.sample_rate))
         stages = _watch({"codec": codec}, lambda: codec.decode(codec.encode(audio)))
-        return "\n".join([*head, *_settings(manifest.model_dump(mode="json")), "", *stages])
+        return "\n".join([*head, "", *stages])
     if manifest.kind in EARS:
         ear, _ = load_ear(folder)
         audio = torch.zeros(1, round(SECONDS * manifest.capability.sample_rate))
         stages = _watch({"ear": ear}, lambda: ear.place(ear.hear(ear.front(audio))), ends="vector")
-        return "\n".join([*head, *_settings(manifest.model_dump(mode="json")), "", *stages])
+        return "\n".join([*head, "", *stages])
     if manifest.kind in PLANNERS:
         planner, _ = load_planner(folder)
         stages = _watch({"planner": planner}, lambda: planner.generate(["piano"], [Brief()], SECONDS, [0]), ends="score")
-        return "\n".join([*head, *_settings(manifest.model_dump(mode="json")), "", *stages])
+        return "\n".join([*head, "", *stages])
     loaded = load(folder)
     stages = _watch({"system": loaded.system, "codec": loaded.codec}, lambda: _play(loaded))
-    return "\n".join([*head, *_settings(manifest.model_dump(mode="json")), "", *stages])
+    return "\n".join([*head, "", *stages])
 
 
 def _settings(content: Mapping[str, Any], path: str = "") -> list[str]:

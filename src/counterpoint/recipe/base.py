@@ -7,9 +7,10 @@
     optim = { lr = 1e-3 }
     train = { steps = 20000, precision = "bf16" }
 
-Where `codec` is a table, the codec itself is trained, on clips of audio; where `start` names a flow model, a copy of it
-learns to make music in fewer steps; where `ear` is a table, an ear learns to judge, and where `planner` is one, a planner to
-write scores.  A recipe may start from another one (`layers.py`).
+Where `weights` names a model, training goes on from it, and may add controls to what it understands.  Where `codec` is a table,
+the codec itself is trained, on clips of audio; where `start` names a flow model, a copy of it learns to make music in fewer
+steps; where `ear` is a table, an ear learns to judge; where `planner` is one, a planner learns to write scores.  A recipe may
+start from another one (`layers.py`).
 """
 
 import difflib
@@ -58,6 +59,9 @@ class Recipe(Config):
     """What the run is called when it is announced."""
     codec: str
     """A shipped codec, a checkpoint's folder or a Hub id: the one that the data was encoded with."""
+    weights: str | None = None
+    """A trained model to go on from (a shipped name, a folder or a Hub id): its vocabulary, statistics and weights.  What it
+    was not told, and the system is, begins unheard."""
     system: SystemConfig = Field(default=JascoConfig(), discriminator="kind")
     data: LatentsConfig
     optim: OptimConfig = OptimConfig()

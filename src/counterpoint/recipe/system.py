@@ -70,6 +70,11 @@ def build(recipe: Recipe) -> Parts:
         raise ValueError(
             f"{recipe.codec!r} has no tokens to learn; name a codec that has them, or train a jasco on its frames."
         )
+    _check_controls(config, clips, data.folder)
+    start = None if recipe.weights is None else checkpoint.load(recipe.weights)
+    if start is not None:
+        check_frames(start.codec, recipe.weights or "", info, data.folder)
+        config = config.model_copy(update={"words": start.config.words})
     torch.manual_seed(recipe.train.seed)  # the layers' initial weights
     system = config.build(info.spec)
     for conditioner in system.conditioners.values():
@@ -77,11 +82,52 @@ def build(recipe: Recipe) -> Parts:
             conditioner.encoder.open()  # here, where nothing is written yet
     if system.view == "tokens":
         _check_tokens(recipe, codec, info)
-    if isinstance(system, Jasco):
+    if start is not None:
+        begin_as(system, start.system)
+    elif isinstance(system, Jasco):
         _normalise(system, recipe, codec, clips)
     frames = info.spec.frames(data.crop_seconds)
     train_data, valid_data = (LatentDataset(data.folder, split, frames, system.view) for split in ("train", "valid"))
     return Parts(config, system, codec, train_data, valid_data)
+
+
+def _check_controls(config: SystemConfig, clips: LatentDataset, folder: Path) -> None:
+    """Raises ValueError for controls of which the data tells nothing."""
+    wanted, drums = config.controls.names, config.controls.drums
+    if wanted and clips.drums is None:
+        raise ValueError(f"{folder} tells nothing of {wanted[0]}; label it with counterpoint encode --controls.")
+    if drums is not None and clips.drums != (drums.order, drums.blur):
+        order, blur = clips.drums or ("", 0)
+        raise ValueError(
+            f"The drums in {folder} were made in the order {order} with a blur of {blur}; set system.controls.drums to these."
+        )
+
+
+def begin_as(system: System, start: System) -> None:
+    """Give a system the weights of one that was told less: what it alone is told enters by columns of zeros.
+
+    Raises ValueError where they differ in more than that.
+    """
+    own, given = system.state_dict(), start.state_dict()
+    new = tuple(f"conditioners.{name}." for name in system.conditions if name not in start.conditions)
+    for name, tensor in own.items():
+        if name.startswith(new):
+            continue
+        if name not in given or not _extends(tensor.shape, given[name].shape):
+            raise ValueError(
+                f"The weights to begin with are of another network (at {name}); give the system the settings of that model."
+            )
+        if tensor.shape != given[name].shape:
+            tensor.zero_()
+            tensor[:, : given[name].shape[1]] = given[name]
+        else:
+            tensor.copy_(given[name])
+    system.load_state_dict(own)
+
+
+def _extends(shape: torch.Size, smaller: torch.Size) -> bool:
+    """Whether a matrix has the rows of another, and as many columns or more."""
+    return shape == smaller or (len(shape) == len(smaller) == 2 and shape[0] == smaller[0] and shape[1] > smaller[1])
 
 
 def check_frames(codec: Codec, name: str, info: CacheInfo, folder: Path) -> None:

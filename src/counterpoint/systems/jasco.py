@@ -18,7 +18,8 @@ from pydantic import Field, FiniteFloat, model_validator
 from torch import Generator, Tensor, nn
 
 from counterpoint import rng
-from counterpoint.conditioners.base import Conditioners, drop
+from counterpoint.conditioners.base import drop
+from counterpoint.conditioners.controls import ControlsConfig, conditioners, frame_channels
 from counterpoint.conditioners.score import OptionalScore, ScoreConfig
 from counterpoint.conditioners.text import TextConfig
 from counterpoint.conditioners.words import WordsConfig
@@ -71,6 +72,8 @@ class JascoConfig(Config):
     backbone: TransformerConfig = TransformerConfig(time="context", positions="sinusoidal", skips=True)
     words: TextConfig = WordsConfig()
     score: OptionalScore = ScoreConfig()
+    controls: ControlsConfig = ControlsConfig()
+    """What else it is told, in forms that people give: chords, a tune, drums, tempo, key, length."""
     frame_bias: bool = Field(default_factory=has_biases)
     """Whether the layers between frames and backbone have biases: as a rule, not with MusicGen's positions."""
     sigma_min: float = Field(default=1e-5, ge=0, lt=1)
@@ -84,6 +87,14 @@ class JascoConfig(Config):
     """Chance that an item is told nothing in training."""
     drop_each: float = Field(default=0.1, ge=0, le=1)
     """Chance, for each condition by itself, that an item is not told it."""
+    drop_music: float | None = Field(default=None, ge=0, le=1)
+    """The same for a score and each control, where it is another chance than that of words."""
+
+    @property
+    def dropped(self) -> tuple[float, float, float]:
+        """Chances that all is left out, the words, and each of what tells of notes."""
+        return self.drop_all, self.drop_each, self.drop_each if self.drop_music is None else self.drop_music
+
     canvas: float = Field(default=0.0, ge=0, le=1)
     """Chance that a part of an item is given in training; without it the model can generate but not continue or repair."""
     window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
@@ -152,11 +163,11 @@ class Jasco(System):
         self.config = config
         self.tasks = ("generate", "continue", "inpaint") if config.canvas > 0 else ("generate",)
         width = config.backbone.width
-        told = {"text": config.words, "score": config.score}
-        self.conditioners = Conditioners({name: kind.build(width) for name, kind in told.items() if kind is not None})
+        self.conditioners = conditioners(config.words, config.score, config.controls, width, spec)
         self.conditions = tuple(self.conditioners)
         given = spec.dim + 1 if config.canvas > 0 else 0  # the frames that are given, and which they are
-        self.embed = nn.Linear(spec.dim + given + (config.score.channels if config.score else 0), width, config.frame_bias)
+        told = frame_channels(config.score, config.controls)
+        self.embed = nn.Linear(spec.dim + given + told, width, config.frame_bias)
         self.backbone = config.backbone.build()
         self.out = nn.Linear(width, spec.dim, config.frame_bias)
         for parameter in self.out.parameters():
@@ -188,7 +199,7 @@ class Jasco(System):
         if batch.frames is None or batch.mask is None or not batch.frames.is_floating_point():
             raise ValueError("jasco learns from continuous frames: encode the corpus first (counterpoint encode).")
         data = self._normalise(batch.frames).masked_fill(~batch.mask[..., None], 0.0)
-        told = drop(batch.values, self.conditions, gens, self.config.drop_all, self.config.drop_each)
+        told = drop(batch.values, self.conditions, gens, *self.config.dropped)
         given = self._draw_given(batch.mask.cpu(), gens).to(data.device)
         return Lesson(data, batch.mask, given, told)
 

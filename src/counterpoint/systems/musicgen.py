@@ -18,7 +18,8 @@ from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 
 from counterpoint import rng
-from counterpoint.conditioners.base import Conditioners, drop
+from counterpoint.conditioners.base import drop
+from counterpoint.conditioners.controls import ControlsConfig, conditioners, frame_channels
 from counterpoint.conditioners.score import OptionalScore, ScoreConfig
 from counterpoint.conditioners.text import TextConfig
 from counterpoint.conditioners.words import WordsConfig
@@ -48,6 +49,8 @@ class MusicgenConfig(Config):
     backbone: TransformerConfig = TransformerConfig(causal=True, time="none", positions="sinusoidal")
     words: TextConfig = WordsConfig()
     score: OptionalScore = ScoreConfig()
+    controls: ControlsConfig = ControlsConfig()
+    """What else it is told, in forms that people give: chords, a tune, drums, tempo, key, length."""
     delays: tuple[int, ...] = (0, 1, 2, 3)
     """Steps by which each level lags; as many leading levels of the codec are made as there are delays."""
     head_bias: bool = Field(default_factory=has_biases)
@@ -56,6 +59,14 @@ class MusicgenConfig(Config):
     """Chance that an item is told nothing in training."""
     drop_each: float = Field(default=0.1, ge=0, le=1)
     """Chance, for each condition by itself, that an item is not told it."""
+    drop_music: float | None = Field(default=None, ge=0, le=1)
+    """The same for a score and each control, where it is another chance than that of words."""
+
+    @property
+    def dropped(self) -> tuple[float, float, float]:
+        """Chances that all is left out, the words, and each of what tells of notes."""
+        return self.drop_all, self.drop_each, self.drop_each if self.drop_music is None else self.drop_music
+
     noise: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of the history's tokens that are replaced by chance ones in training, against exposure bias."""
     window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
@@ -106,12 +117,12 @@ class Musicgen(System):
         self.spec = replace(spec, levels=len(config.delays))
         width, levels = config.backbone.width, len(config.delays)
         self.special = spec.bins
-        told = {"text": config.words, "score": config.score}
-        self.conditioners = Conditioners({name: kind.build(width) for name, kind in told.items() if kind is not None})
+        self.conditioners = conditioners(config.words, config.score, config.controls, width, spec)
         self.conditions = tuple(self.conditioners)
         tables = [nn.Embedding(spec.bins + 1, width) for _ in range(levels)]
         self.embed = nn.ModuleList(tables)
-        self.told = nn.Linear(config.score.channels, width) if config.score else None
+        told = frame_channels(config.score, config.controls)
+        self.told = nn.Linear(told, width) if told else None
         self.backbone = config.backbone.build()
         self.out = nn.Linear(width, levels * spec.bins, bias=config.head_bias)
         self._cross_entropy = ar.cross_entropy
@@ -128,7 +139,7 @@ class Musicgen(System):
             raise ValueError("musicgen learns from tokens: encode the corpus with a codec that has them (counterpoint encode).")
         gens = rng.generators(batch.seeds)
         delays = self.config.delays
-        told = drop(batch.values, self.conditions, gens, self.config.drop_all, self.config.drop_each)
+        told = drop(batch.values, self.conditions, gens, *self.config.dropped)
         cond = self.conditioners(told, self.spec, batch.frames.shape[-1], len(batch))
         layout = ar.delay(batch.frames[:, : len(delays)], delays, self.special)
         real = ar.holds_token(batch.mask, delays)

@@ -1,0 +1,101 @@
+"""The controls of a request as far as they can be read before the music's length and tempo are settled."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from counterpoint import guess
+from counterpoint.controls.chords import read_progression
+from counterpoint.controls.drums import read_drums
+from counterpoint.controls.melody import read_melody
+from counterpoint.controls.progression import Progression
+from counterpoint.controls.scalars import agree, read_key, read_tempo
+from counterpoint.music import Brief, ChordSpan, Controls, Key, Metre, Score, Track
+from counterpoint.request import Request
+
+_SINGER = 73
+"""The General-MIDI program of a given tune where nobody else was to play one: a flute."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is held on to; what is None is left open.  `melody` and `drums` are read once the length is known."""
+
+    chords: Progression | None = None
+    melody: Any = None
+    drums: Any = None
+    tempo: float | None = None
+    key: Key | None = None
+    transpose: int = 0
+
+    @staticmethod
+    def of(asked: Request) -> "Held":
+        """Raises ValueError for what cannot be read, and where the prompt says otherwise."""
+        chords = None if asked.chords is None else read_progression(asked.chords, asked.transpose)
+        if asked.transpose and not (chords or asked.melody or asked.key):
+            raise ValueError("There is nothing to transpose: give chords, a melody or a key, too, or leave transpose out.")
+        tempo = None if asked.tempo is None else read_tempo(asked.tempo)
+        key = None if asked.key is None else read_key(asked.key, asked.transpose)
+        if chords is not None:
+            chords.lasting(1.0, tempo or chords.bpm or 100.0, chords.metre)  # contradictions show now, not after composing
+            tempo, key = tempo or chords.bpm, key or chords.key
+        agree(asked.text, tempo, key, chords and chords.metre)
+        return Held(chords, asked.melody, asked.drums, tempo, key, asked.transpose)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The controls that are told."""
+        told = (field.name for field in fields(self) if field.name != "transpose")
+        return tuple(name for name in told if getattr(self, name) is not None)
+
+    def lasting(self, seconds: float, bpm: float | None, metre: Metre | None) -> Controls:
+        """All of it for music of `seconds`.  Raises ValueError for what cannot be read, or needs a tempo and has none."""
+        return Controls(
+            chords=None if self.chords is None else self.chords.lasting(seconds, bpm, metre),
+            melody=None if self.melody is None else read_melody(self.melody, seconds, self.transpose),
+            drums=None if self.drums is None else read_drums(self.drums, seconds, bpm, metre),
+            tempo=self.tempo,
+            key=self.key,
+        )
+
+    def brief(self, words: Brief) -> Brief:
+        """What a composer is told of it beside the words: tempo, key, metre and chords in bars."""
+        chords = self.chords or Progression()
+        metre = chords.metre or words.metre or (Metre() if chords.bars else None)
+        told = replace(words, bpm=self.tempo or words.bpm, key=self.key or words.key, metre=metre)
+        if not chords.bars or metre is None:
+            return told
+        beats = tuple(length * metre.beats for _, length in chords.bars)
+        return replace(told, chords=tuple(chord for chord, _ in chords.bars), chord_beats=beats)
+
+
+def harmonised(brief: Brief, draft: Score, controls: Controls) -> Brief:
+    """The brief of a piece on the draft's grid whose chords are those at given times, or else bear the given tune out."""
+    grid = replace(brief, bpm=draft.bpm, metre=draft.metre)
+    if controls.chords is not None:
+        return _over(grid, controls.chords)
+    if controls.melody is None or brief.chords:
+        return grid
+    key = brief.key or guess.key(controls.melody)
+    return _over(replace(grid, key=key), guess.chords(controls.melody, draft.beats, draft.seconds))
+
+
+def _over(brief: Brief, spans: tuple[ChordSpan, ...]) -> Brief:
+    assert brief.bpm is not None
+    return replace(
+        brief,
+        chords=tuple(span.chord for span in spans),
+        chord_beats=tuple((span.end - span.start) * brief.bpm / 60 for span in spans),
+    )
+
+
+def arranged(score: Score, controls: Controls) -> Score:
+    """A score whose tune and drums are the given ones; who plays the tune stays as it was."""
+    given = {"melody": controls.melody, "drums": controls.drums}
+    tracks = list(score.tracks)
+    for role, notes in given.items():
+        if notes is None:
+            continue
+        player = score.track(role) or Track(role, 0 if role == "drums" else _SINGER, ())
+        others = [track for track in tracks if track.role != role]
+        tracks = [*others, replace(player, notes=notes)]
+    return replace(score, tracks=tuple(tracks))

@@ -1,0 +1,133 @@
+"""Controls in requests: a plan is written under them, a model that knows them is told them, and nothing is silently ignored."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from counterpoint import adherence, config, midi, planning
+from counterpoint.conditioners.chords import paint_chords
+from counterpoint.controls.held import Held
+from counterpoint.controls.told import values_of, windowed
+from counterpoint.generation import Model, load
+from counterpoint.hub import checkpoint
+from counterpoint.metrics.harmony import chord_agreement
+from counterpoint.music import Chord, Controls, Key, Note, Score
+from counterpoint.request import ask
+from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.musicgen import MusicgenConfig
+
+CONTROLS = {"chords": {}, "melody": {}, "drums": {"blur": 3}, "tempo": {}, "key": {}}
+TUNE = [(0.0, 0.5, 60), (0.5, 1.0, 64), (1.0, 2.0, 67)]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Model:
+    """One that was trained without controls, and plays plans."""
+    return load(tiny_model)
+
+
+@pytest.fixture(scope="module", params=[JascoConfig, MusicgenConfig], ids=["flow", "autoregression"])
+def told(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """One that knows controls, and no plans."""
+    kind = request.param
+    settings = config.parse(kind, {**kind.tiny().model_dump(mode="json"), "controls": CONTROLS, "score": "none"})
+    codec = checkpoint.load_codec(tiny_model)
+    torch.manual_seed(0)
+    system = settings.build(codec.spec)
+    for parameter in system.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.2)
+    folder = tmp_path_factory.mktemp("told") / settings.kind
+    checkpoint.save(folder / "codec", codec, checkpoint.codec_manifest(codec.config, codec))
+    checkpoint.save(folder, system, checkpoint.system_manifest(settings, system, codec), card="# told\n")
+    return load(folder)
+
+
+def planned(text: str, seconds: float = 8.0, **wishes: object) -> Score:
+    return planning.make(text, seconds, 3, held=Held.of(ask(text, seconds, 3, "auto", wishes))).score
+
+
+def test_a_plan_is_composed_over_the_chords_at_the_tempo() -> None:
+    score = planned("a pop song", chords="C G Am F", tempo=120.0, transpose=2)
+    assert score.bpm == 120.0 and [span.chord for span in score.chords] == [Chord.parse(c) for c in ("D", "A", "Bm", "G")]
+    assert [span.start for span in score.chords] == [0.0, 2.0, 4.0, 6.0]
+    timed = planned("a pop song", chords=[("C", 0.0), ("Em", 3.3), ("F", 5.0)])
+    truth = Held.of(ask("a", 8.0, 0, "auto", {"chords": [("C", 0.0), ("Em", 3.3), ("F", 5.0)]})).lasting(8.0, None, None)
+    assert truth.chords is not None and chord_agreement(timed.chords, truth.chords).overlap > 0.95
+
+
+def test_a_plan_plays_the_given_tune_and_drums_and_bears_the_tune_out() -> None:
+    score = planned("a pop song, 120 bpm", melody=TUNE, drums="kick: x... snare: ..x.")
+    tune, kit = score.track("melody"), score.track("drums")
+    assert tune is not None and kit is not None
+    assert [(note.start, note.end, note.pitch) for note in tune.notes] == TUNE
+    assert [note.start for note in kit.notes if note.pitch == 36] == [0.0, 2.0, 4.0, 6.0]
+    first = next(span.chord for span in score.chords if span.chord is not None)
+    assert {0, 4, 7} & set(first.pitch_classes) and score.key in (Key(0), Key(9, "minor"), Key(4, "minor"), Key(7))
+    assert planned("a pop song, 120 bpm") == planned("a pop song, 120 bpm"), "without controls nothing changes"
+
+
+def test_a_model_without_controls_honours_them_by_its_plan(model: Model) -> None:
+    take = model.generate("a pop song", 4.0, chords="C F", tempo=120.0, key="C major")
+    assert take.score is not None and [span.chord for span in take.score.chords] == [Chord(0), Chord(5)]
+    assert take.record["controls"] == {"chords": "C F", "tempo": 120.0, "key": "C major"}
+    assert take.controls.chords == take.score.chords and take.controls.melody is None
+    plain = model.generate("a pop song", 4.0, tempo=120.0, key="C major")
+    assert not torch.equal(take.audio, plain.audio)
+
+
+@pytest.mark.parametrize("wish", [{"chords": "C F"}, {"melody": TUNE}, {"drums": "kick: x..."}, {"tempo": 90.0}, {"key": "Em"}])
+def test_a_model_that_knows_controls_hears_each_without_a_plan(told: Model, wish: dict) -> None:
+    said = ask("slow piano, 120 bpm" if "tempo" not in wish else "slow piano", 2.0, 1, "none", wish)
+    take, plain = next(told.takes(said)), told.generate(said.text, 2.0, 1, "none")
+    assert take.score is None and not torch.equal(take.audio, plain.audio)
+    assert torch.equal(take.audio, next(told.takes(said)).audio), "same request, same bytes"
+    asked = adherence.asked_of(said.text, None, take.controls)
+    assert asked != adherence.asked_of(said.text, None), "and the take is judged by it"
+
+
+def test_windows_are_told_their_own_part(told: Model) -> None:
+    spans = Held.of(ask("a", 4.0, 0, "none", {"chords": [("C", 0.0), ("G", 2.0)]})).lasting(4.0, None, None)
+    values = values_of("a", None, spans, ("text", "chords"), told.codec, 100, None)
+    parts = [windowed(values, here) for here in (slice(0, 60), slice(40, 100))]
+    whole = paint_chords(spans.chords or (), told.codec.spec.rate, 100)
+    assert [part["text"] for part in parts] == [["a"], ["a"]]
+    assert (parts[0]["chords"][0] == whole[:60]).all() and (parts[1]["chords"][0] == whole[40:]).all()
+    assert len(np.unique(whole)) == 2
+
+
+def test_controls_of_a_score_are_what_it_plays() -> None:
+    score = planned("a pop song, 120 bpm", melody=TUNE)
+    controls = Controls.of_score(score)
+    assert controls.melody == tuple(Note(*note, controls.melody[0].velocity) for note in TUNE) and controls.tempo == 120.0
+    assert controls.only(("key",)) == Controls(key=score.key)
+
+
+@pytest.mark.parametrize(
+    ("text", "plan", "wishes", "message"),
+    [
+        ("a song", "none", {"chords": "C"}, r"was not trained with chords; let a plan have it \(--plan auto\)"),
+        ("a song, 96 bpm", "auto", {"tempo": 120.0}, "The prompt says 96 bpm, but the tempo is to be 120 bpm"),
+        ("a song in A minor", "auto", {"key": "C"}, "The prompt says A minor, but the key is to be C major"),
+        ("a song", "auto", {"chords": "C Gmaj13"}, "'Gmaj13' is not known; the nearest are"),
+        ("a song", "auto", {"melody": [(0.0, 1.0, 20)]}, "G2"),
+        ("a song", "auto", {"transpose": 2}, "nothing to transpose"),
+        ("a song", "auto", {"melody": "nowhere.mid"}, "There is no file nowhere.mid"),
+        ("a song", "{plan}", {"chords": "C"}, "brings its own music, which chords may contradict"),
+        ("a song", "auto", {"chords": 3}, "Chords are text such as"),
+    ],
+)
+def test_what_cannot_be_honoured_is_one_sentence(
+    model: Model, tmp_path: Path, text: str, plan: str, wishes: dict, message: str
+) -> None:
+    midi.write(planned("a pop song"), tmp_path / "plan.mid")
+    with pytest.raises(ValueError, match=message) as error:
+        model.generate(text, 4.0, 0, plan.format(plan=tmp_path / "plan.mid"), **wishes)
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
+
+
+def test_chords_in_bars_need_a_tempo_where_nobody_composes(told: Model) -> None:
+    with pytest.raises(ValueError, match="need a tempo"):
+        told.generate("piano", 2.0, 0, "none", chords="C G")
