@@ -22,6 +22,7 @@ ROOMS = (
     "controls.held",
     "controls.lanes",
     "controls.told",
+    "data.events.grid",
     "embedders",
     "evaluation",
     "generation",
@@ -36,6 +37,7 @@ ROOMS = (
     "systems.ear",
     "systems.jasco",
     "systems.musicgen",
+    "systems.score",
     "types",
 )
 """Those whose signatures tell shapes: they are checked wherever the tests lead."""

@@ -276,3 +276,21 @@ def test_a_planner_is_asked_like_the_rules(planner, tmp_path: Path):
         planning.make("a waltz, 900 bpm", 2.0, 0, planner=str(tmp_path / "own"))
     with pytest.raises(ValueError, match="no model 'score-tony'"):
         planning.make("a waltz", 2.0, 0, planner="score-tony")
+
+
+def test_the_one_that_ships_writes_music():
+    """Nearly all of its tune is of the key or the chord, its bass finds the roots, and what it fills in fits."""
+    score = planning.make("a happy pop song in D major with piano and drums", 4.0, 1, planner="score-tiny").score
+    assert {"melody", "bass", "drums"} <= {track.role for track in score.tracks}
+    made = planning.load("score-tiny").inpaint(score, range(1, 2), seed=2)
+    for piece in (score, made):
+        tune, bass = piece.track("melody"), piece.track("bass")
+        assert tune is not None and bass is not None and len(tune.notes) > 3
+        inside = [n.pitch % 12 in piece.key.scale or n.pitch % 12 in tones(piece, n.start) for n in tune.notes]
+        assert np.mean(inside) > 0.85
+        assert np.mean([n.pitch % 12 in tones(piece, n.start) for n in bass.notes]) > 0.6
+
+
+def tones(score: Score, time: float) -> tuple[int, ...]:
+    chord = next(span.chord for span in reversed(score.chords) if span.start <= time + 0.02)
+    return () if chord is None else chord.pitch_classes

@@ -168,7 +168,7 @@ class Planner(Trainable):
         where `seconds` add nothing to them."""
         grid = Grid.of(score)
         kept = grid.bars(score.seconds)
-        if float(grid.ticks(np.array([score.seconds]))[0]) < kept * grid.bar - 1:
+        if float(grid.ticks(np.array([score.seconds], np.float64))[0]) < kept * grid.bar - 1:
             kept -= 1  # the last bar is cut short: it is written anew
         if kept < 1:
             raise ValueError("The score has not one whole bar to go on from; give a longer one.")

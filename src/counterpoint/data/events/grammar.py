@@ -166,7 +166,7 @@ class Grammar:
 
     def _settle(self, head: Head, grid: Grid) -> None:
         self._settled, self._bar, self._count = head, grid.bar, grid.bars(self.seconds)
-        total = float(grid.ticks(np.array([self.seconds]))[0])
+        total = float(grid.ticks(np.array([self.seconds], np.float64))[0])
         self._last_ticks = min(self._bar, max(1, ceil(total - (self._count - 1) * self._bar - 0.25)))
 
     # Bars -------------------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class Grid:
 
     def bars(self, seconds: float) -> int:
         """Bars, the last perhaps cut short, in a piece of so many seconds; at least one."""
-        return max(1, ceil(float(self.beat(np.array([seconds]))[0]) / self.metre.beats - 1e-6))
+        return max(1, ceil(float(self.beat(np.array([seconds], np.float64))[0]) / self.metre.beats - 1e-6))
 
     def beat(self, seconds: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
         """Times as beats since bar 0, as they are counted: not straightened."""

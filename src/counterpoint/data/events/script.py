@@ -105,7 +105,7 @@ def _head(score: Score, grid: Grid) -> tuple[int, ...]:
 
 
 def _tick(seconds: float, grid: Grid) -> int:
-    return round(float(grid.ticks(np.array([seconds]))[0]))
+    return round(float(grid.ticks(np.array([seconds], np.float64))[0]))
 
 
 Changes = list[tuple[int, Chord | None]]

@@ -84,7 +84,7 @@ def _sections(kept: Score, made: Score, given: set[int], grid: Grid) -> tuple[Se
     """Sections begin where the one or the other has them begin, and last until the next."""
 
     def bar(section: Section) -> int:
-        return round(float(grid.ticks(np.array([section.start]))[0]) / grid.bar)
+        return round(float(grid.ticks(np.array([section.start], np.float64))[0]) / grid.bar)
 
     begun = [section for section in kept.sections if bar(section) in given]
     begun += [section for section in made.sections if bar(section) not in given]
