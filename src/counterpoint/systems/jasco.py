@@ -89,12 +89,6 @@ class JascoConfig(Config):
     """Chance, for each condition by itself, that an item is not told it."""
     drop_music: float | None = Field(default=None, ge=0, le=1)
     """The same for a score and each control, where it is another chance than that of words."""
-
-    @property
-    def dropped(self) -> tuple[float, float, float]:
-        """Chances that all is left out, the words, and each of what tells of notes."""
-        return self.drop_all, self.drop_each, self.drop_each if self.drop_music is None else self.drop_music
-
     canvas: float = Field(default=0.0, ge=0, le=1)
     """Chance that a part of an item is given in training; without it the model can generate but not continue or repair."""
     window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
@@ -116,6 +110,11 @@ class JascoConfig(Config):
                 f"a distilled model takes its own steps, so sampling.solver = {self.sampling.solver!r} is not for it."
             )
         return self
+
+    @property
+    def dropped(self) -> tuple[float, float, float]:
+        """Chances that all is left out, the words, and each of what tells of notes."""
+        return self.drop_all, self.drop_each, self.drop_each if self.drop_music is None else self.drop_music
 
     @staticmethod
     def tiny() -> "JascoConfig":

@@ -61,12 +61,6 @@ class MusicgenConfig(Config):
     """Chance, for each condition by itself, that an item is not told it."""
     drop_music: float | None = Field(default=None, ge=0, le=1)
     """The same for a score and each control, where it is another chance than that of words."""
-
-    @property
-    def dropped(self) -> tuple[float, float, float]:
-        """Chances that all is left out, the words, and each of what tells of notes."""
-        return self.drop_all, self.drop_each, self.drop_each if self.drop_music is None else self.drop_music
-
     noise: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of the history's tokens that are replaced by chance ones in training, against exposure bias."""
     window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
@@ -82,6 +76,11 @@ class MusicgenConfig(Config):
         if not self.backbone.causal:
             raise ValueError("backbone.causal is false, but one frame is made after another; set it to true.")
         return self
+
+    @property
+    def dropped(self) -> tuple[float, float, float]:
+        """Chances that all is left out, the words, and each of what tells of notes."""
+        return self.drop_all, self.drop_each, self.drop_each if self.drop_music is None else self.drop_music
 
     @staticmethod
     def tiny() -> "MusicgenConfig":
