@@ -313,5 +313,5 @@ def test_mistakes_are_told_in_a_sentence(shipped: EarEmbedder) -> None:
 
 def test_its_parts_are_told(shipped: EarEmbedder) -> None:
     told = describe_model("ear-tiny")
-    assert told.startswith("ear-tiny: ear, version") and "ear.listener" in told and "1 256" in told.splitlines()[-1]
+    assert told.startswith("ear-tiny: version") and "ear.listener" in told and "1 256" in told.splitlines()[-1]
     assert shipped.identity.startswith("ear-tiny 1.2 (sha256 ")
