@@ -147,6 +147,9 @@ def test_a_model_that_is_told_more_begins_as_the_one_that_was_told_less(kind):
     begin_as(system, start)
     assert torch.equal(generate(system, {"text": ["slow"]}), generate(start, {"text": ["slow"]})), "unheard at first"
     assert torch.equal(generate(system, {"chords": [value(system, "chords")]}), generate(start, {}))
+    drums_alone = build(kind, {"drums": {}})
+    with pytest.raises(ValueError, match="does not go over into score, chords, melody, drums"):
+        begin_as(system, drums_alone)  # else the weights of its drums would act on the tune
     narrow = type(start)(replace_width(start.config), SPEC)
     with pytest.raises(ValueError, match="of another network"):
         begin_as(system, narrow)

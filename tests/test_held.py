@@ -14,7 +14,7 @@ from counterpoint.generation import Model, load
 from counterpoint.hub import checkpoint
 from counterpoint.metrics.harmony import chord_agreement
 from counterpoint.music import Chord, Controls, Key, Note, Score
-from counterpoint.request import ask
+from counterpoint.request import ask, read
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
 
@@ -69,6 +69,20 @@ def test_a_plan_plays_the_given_tune_and_drums_and_bears_the_tune_out() -> None:
     assert planned("a pop song, 120 bpm") == planned("a pop song, 120 bpm"), "without controls nothing changes"
 
 
+def test_chords_late_in_bars_and_in_a_key_are_laid_out_as_they_are_said(tmp_path: Path) -> None:
+    late = planned("a pop song", chords=[("C", 3.0)], tempo=120.0)
+    assert next(span.start for span in late.chords if span.chord is not None) == pytest.approx(3.0)
+    waltz = planned("a waltz", chords="C G", tempo=120.0)
+    assert waltz.metre.name == "3/4" and [span.start for span in waltz.chords][:3] == [0.0, 1.5, 3.0]
+    sharp = planned("a pop song", chords="F# | B | C#", tempo=120.0)
+    assert [span.chord for span in sharp.chords][:3] == [Chord(6), Chord(11), Chord(1)]
+    tune = planned("a pop song, 97 bpm")
+    midi.write(tune, tmp_path / "tune.mid")
+    assert planned("a folk song", melody=str(tmp_path / "tune.mid")).bpm == pytest.approx(97.0, abs=0.1)
+    twice = planned("a pop song, 120 bpm", drums="kick: x... bd: x...").track("drums")
+    assert twice is not None and len({(note.start, note.pitch) for note in twice.notes}) == len(twice.notes)
+
+
 def test_a_model_without_controls_honours_them_by_its_plan(model: Model) -> None:
     take = model.generate("a pop song", 4.0, chords="C F", tempo=120.0, key="C major")
     assert take.score is not None and [span.chord for span in take.score.chords] == [Chord(0), Chord(5)]
@@ -114,6 +128,8 @@ def test_controls_of_a_score_are_what_it_plays() -> None:
         ("a song", "auto", {"chords": "C Gmaj13"}, "'Gmaj13' is not known; the nearest are"),
         ("a song", "auto", {"melody": [(0.0, 1.0, 20)]}, "G2"),
         ("a song", "auto", {"transpose": 2}, "nothing to transpose"),
+        ("a song in C major", "auto", {"chords": "C F", "transpose": 2}, "which transpose would leave"),
+        ("a song", "auto", {"chords": "{key: G}\n[G]hi [C]there", "key": "C minor"}, "The chords are in G major"),
         ("a song", "auto", {"melody": "nowhere.mid"}, "There is no file nowhere.mid"),
         ("a song", "{plan}", {"chords": "C"}, "brings its own music, which chords may contradict"),
         ("a song", "auto", {"chords": 3}, "Chords are text such as"),
@@ -126,6 +142,11 @@ def test_what_cannot_be_honoured_is_one_sentence(
     with pytest.raises(ValueError, match=message) as error:
         model.generate(text, 4.0, 0, plan.format(plan=tmp_path / "plan.mid"), **wishes)
     assert "\n" not in str(error.value) and str(error.value).endswith(".")
+
+
+def test_a_planner_has_nothing_to_do_where_no_plan_is_played(told: Model) -> None:
+    with pytest.raises(ValueError, match="plays no plans"):
+        next(told.takes(read({"text": "piano", "seconds": 1.0, "planner": "score-tiny"})))
 
 
 def test_chords_in_bars_need_a_tempo_where_nobody_composes(told: Model) -> None:

@@ -251,12 +251,18 @@ def encode(
     from counterpoint import encoding
     from counterpoint.conditioners.drums import DrumsConfig
     from counterpoint.conditioners.score import paint
+    from counterpoint.config import parse
     from counterpoint.data.report import summary
     from counterpoint.hub.checkpoint import load_codec
-    from counterpoint.labelling import label
+    from counterpoint.labelling import check_labels, label
 
     encoding.check_workers(workers)  # before the files are opened, which may take minutes
+    how = parse(DrumsConfig, {"order": drum_order, "blur": drum_blur}, "drums")
+    if how != DrumsConfig() and not controls:
+        raise ValueError("--drum-order and --drum-blur say how drums are labelled; ask for --controls, too, or leave them out.")
     coder = load_codec(codec)
+    if controls:
+        check_labels(coder, output, how)
     with interruptible(lambda: f"what is done stays beside {output}; the same command goes on"):
         with progress("opening files", True) as bar:
             found = encoding.take_stock(corpus, output, clip_seconds, bar)
@@ -264,7 +270,7 @@ def encode(
             encoding.encode(found, coder, output, paint, workers, progress=bar, clipped=clipped)
         if controls:
             with progress("labelling", True) as bar:
-                label(found, coder, output, DrumsConfig(order=drum_order, blur=drum_blur), workers, bar)
+                label(found, coder, output, how, workers, bar)
     say("\n  ".join([f"{output}: the frames of {corpus} under {codec}", *summary(output), *found.strangers()]))
 
 

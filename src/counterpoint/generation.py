@@ -107,6 +107,8 @@ class Model:
             logging.getLogger(__name__).warning("%s.", caution)
 
     def _check_plan(self, asked: Request) -> None:
+        if asked.planner != planning.RULES and "score" not in self.system.conditions:
+            raise ValueError(f"{self.checkpoint.name} plays no plans, so that {asked.planner} has nothing to do; leave it out.")
         if asked.plan not in ("auto", "none") and "score" not in self.system.conditions:
             able = ", ".join(name for name in checkpoint.shipped() if "score" in _conditions(name))
             raise ValueError(f"{self.checkpoint.name} cannot follow a plan; ask with plan none, or one of: {able}.")

@@ -44,12 +44,9 @@ def label(
 
     Raises ValueError where the cache has labels with another drum lane, or nothing can be written.
     """
-    if not codec.spec.levels:
-        raise ValueError("The lane of drums is made of a codec's tokens, and this codec has none; encode without controls.")
+    check_labels(codec, cache, drums)
     info = CacheInfo.read(cache / "info.json")
     whole, partial = cache / CONTROLS, cache / f"{CONTROLS}.partial"
-    for folder in (whole, partial):
-        _refuse_others(folder, drums)
     if (whole / "info.json").is_file():
         return
     if not (partial / "info.json").is_file():
@@ -68,6 +65,14 @@ def label(
     with writing(whole):
         (partial / "done.txt").unlink(missing_ok=True)
         os.replace(partial, whole)
+
+
+def check_labels(codec: Codec, cache: Path, drums: DrumsConfig) -> None:
+    """Raises ValueError where clips under this codec, in this cache, cannot be labelled so."""
+    if not codec.spec.levels:
+        raise ValueError("The lane of drums is made of a codec's tokens, and this codec has none; encode without controls.")
+    for folder in (cache / CONTROLS, cache / f"{CONTROLS}.partial"):
+        _refuse_others(folder, drums)
 
 
 def _refuse_others(folder: Path, drums: DrumsConfig) -> None:

@@ -76,6 +76,9 @@ def _composed(text: str, words: Brief, seconds: float, seed: int, held: Held, pl
     score = _compose(text, brief, seconds, seed, planner)
     if not held.names:
         return score
+    if held.chords and held.chords.bars and brief.metre is None:  # bars of the metre that the style takes
+        brief = held.brief(replace(words, metre=score.metre))
+        score = _compose(text, brief, seconds, seed, planner)
     controls = held.lasting(seconds, score.bpm, score.metre)
     if controls.melody is not None or (held.chords and held.chords.spans):
         score = _compose(text, harmonised(brief, score, controls), seconds, seed, planner)

@@ -80,7 +80,9 @@ def _read_words(text: str) -> Progression:
 def _in_bars(text: str) -> Progression:
     """A chart, of which a line of bars may begin without its bar line."""
     lines = [line.strip() for line in text.splitlines()]
-    brief = parse_chart("\n".join(f"| {line}" if re.match(r"[^|#]+\|", line) else line for line in lines))
+    brief = parse_chart(
+        "\n".join(f"| {line}" if re.match(r"[^|]+\|", line) and not line.startswith("#") else line for line in lines)
+    )
     if not brief.chords:
         raise ValueError("There are no chords in the chart; write bars such as | C | Am | F | G |.")
     beats = (brief.metre or Metre()).beats

@@ -59,7 +59,7 @@ def read_drums(
     else:
         heard = hear_file(path, seconds).drums
         source, hits = str(path), [Note(time, time + HIT, key, VELOCITY) for drum, key in HEARD.items() for time in heard[drum]]
-    hits = cut(hits, seconds)
+    hits = list({(hit.start, hit.pitch): hit for hit in cut(hits, seconds)}.values())  # a drum by two names is struck once
     if not hits:
         raise ValueError(
             f"There are no drums in the first {seconds:g} s of {source}; give some that start earlier, or leave them out."

@@ -1,14 +1,17 @@
 """The controls of a request as far as they can be read before the music's length and tempo are settled."""
 
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
-from counterpoint import guess
+from counterpoint import guess, midi
 from counterpoint.controls.chords import read_progression
 from counterpoint.controls.drums import read_drums
+from counterpoint.controls.given import MIDI_SUFFIXES, path_of
 from counterpoint.controls.melody import read_melody
 from counterpoint.controls.progression import Progression
 from counterpoint.controls.scalars import agree, read_key, read_tempo
+from counterpoint.data.corpus.reading import read
 from counterpoint.music import Brief, ChordSpan, Controls, Key, Metre, Score, Track
 from counterpoint.request import Request
 
@@ -26,6 +29,8 @@ class Held:
     tempo: float | None = None
     key: Key | None = None
     transpose: int = 0
+    written: float | None = None
+    """The tempo in which a tune or drums are written, where they come from a MIDI file: what composes goes along with it."""
 
     @staticmethod
     def of(asked: Request) -> "Held":
@@ -36,15 +41,23 @@ class Held:
         tempo = None if asked.tempo is None else read_tempo(asked.tempo)
         key = None if asked.key is None else read_key(asked.key, asked.transpose)
         if chords is not None:
-            chords.lasting(1.0, tempo or chords.bpm or 100.0, chords.metre)  # contradictions show now, not after composing
+            if chords.bars:  # contradictions show now, not after composing
+                chords.lasting(1.0, tempo or chords.bpm or 100.0, chords.metre)
+            if key is not None and chords.key not in (None, key):
+                raise ValueError(f"The chords are in {chords.key.spelled}, but the key is to be {key.spelled}; leave one.")
             tempo, key = tempo or chords.bpm, key or chords.key
         agree(asked.text, tempo, key, chords and chords.metre)
-        return Held(chords, asked.melody, asked.drums, tempo, key, asked.transpose)
+        said = read(asked.text).brief
+        if asked.transpose and key is None and said.key is not None:
+            raise ValueError(f"The prompt says {said.key.spelled}, which transpose would leave; give the key beside it, too.")
+        files = [path for path in map(_midi_file, (asked.melody, asked.drums)) if path is not None]
+        written = midi.read(files[0]).bpm if files and tempo is None and said.bpm is None else None
+        return Held(chords, asked.melody, asked.drums, tempo, key, asked.transpose, written)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The controls that are told."""
-        told = (field.name for field in fields(self) if field.name != "transpose")
+        told = (field.name for field in fields(self) if field.name not in ("transpose", "written"))
         return tuple(name for name in told if getattr(self, name) is not None)
 
     def lasting(self, seconds: float, bpm: float | None, metre: Metre | None) -> Controls:
@@ -58,14 +71,18 @@ class Held:
         )
 
     def brief(self, words: Brief) -> Brief:
-        """What a composer is told of it beside the words: tempo, key, metre and chords in bars."""
+        """What a composer is told of it beside the words: tempo, key, metre and, where the metre is known, chords in bars."""
         chords = self.chords or Progression()
-        metre = chords.metre or words.metre or (Metre() if chords.bars else None)
-        told = replace(words, bpm=self.tempo or words.bpm, key=self.key or words.key, metre=metre)
+        metre = chords.metre or words.metre
+        told = replace(words, bpm=self.tempo or words.bpm or self.written, key=self.key or words.key, metre=metre)
         if not chords.bars or metre is None:
             return told
         beats = tuple(length * metre.beats for _, length in chords.bars)
         return replace(told, chords=tuple(chord for chord, _ in chords.bars), chord_beats=beats)
+
+
+def _midi_file(given: object) -> Path | None:
+    return path_of(given, MIDI_SUFFIXES) if isinstance(given, str | Path) else None
 
 
 def harmonised(brief: Brief, draft: Score, controls: Controls) -> Brief:

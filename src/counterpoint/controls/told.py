@@ -38,7 +38,7 @@ def values_of(
     drums: DrumsConfig | None,
 ) -> dict[str, Any]:
     """The value of each condition of a model that knows those of `known`; what runs along time covers `frames`."""
-    values: dict[str, Any] = {"text": text} | lanes(controls, codec, frames, drums)
+    values: dict[str, Any] = {"text": text, "seconds": frames / codec.spec.rate} | lanes(controls, codec, frames, drums)
     if score is not None:
         values["score"] = paint(score, codec.spec.rate, frames)
     return {name: value for name, value in values.items() if name in known}

@@ -11,6 +11,7 @@ from counterpoint import audio as sound
 from counterpoint import parallel, rng
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.spectral import Spectral
+from counterpoint.conditioners.controls import LANES
 from counterpoint.conditioners.text import T5, T5Config
 from counterpoint.conditioners.words import learn_vocabulary
 from counterpoint.data.latents import CacheInfo, LatentDataset
@@ -108,6 +109,12 @@ def begin_as(system: System, start: System) -> None:
 
     Raises ValueError where they differ in more than that.
     """
+    lanes, before = ([name for name in one.conditions if name in ("score", *LANES)] for one in (system, start))
+    if lanes[: len(before)] != before or system.tasks != start.tasks:
+        raise ValueError(
+            f"The model to begin with is told {', '.join(before)} and can {', '.join(start.tasks)}, which does not go over "
+            f"into {', '.join(lanes)} and {', '.join(system.tasks)}; add lanes behind its own, and leave the canvas as it was."
+        )
     own, given = system.state_dict(), start.state_dict()
     new = tuple(f"conditioners.{name}." for name in system.conditions if name not in start.conditions)
     for name, tensor in own.items():
