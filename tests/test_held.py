@@ -144,6 +144,11 @@ def test_what_cannot_be_honoured_is_one_sentence(
     assert "\n" not in str(error.value) and str(error.value).endswith(".")
 
 
+def test_without_controls_the_words_are_not_read_again(told: Model) -> None:
+    assert Held.of(read({"text": "120 bpm, or 90 bpm", "plan": "none"})) == Held()
+    assert told.generate("piano at 120 bpm, or 90 bpm", 1.0, 0, "none").controls == Controls()
+
+
 def test_a_planner_has_nothing_to_do_where_no_plan_is_played(told: Model) -> None:
     with pytest.raises(ValueError, match="plays no plans"):
         next(told.takes(read({"text": "piano", "seconds": 1.0, "planner": "score-tiny"})))

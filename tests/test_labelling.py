@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from counterpoint import annotation, labelling
+from counterpoint.chordino import label_of
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.spectral import SpectralConfig, fit_closed_form
 from counterpoint.conditioners.chords import paint_chords
@@ -95,7 +96,7 @@ def test_a_lane_says_what_is_written_at_each_frame() -> None:
     true = score(0)
     for place, number in enumerate(paint_chords(true.chords, 25.0, 100)):
         span = next(span for span in true.chords if span.start - 1e-6 <= place / 25 < span.end - 1e-6)
-        assert span.chord is not None and number > 0
+        assert number == label_of(span.chord) > 0
     notes = (Note(0.0, 0.5, 60, 90), Note(0.5, 1.0, 43, 90), Note(1.2, 1.21, 95, 90), Note(1.4, 1.8, 97, 90))
     lane = paint_melody(notes, 10.0, 20)
     assert lane.tolist() == [18] * 5 + [1] * 5 + [0, 0, 53, *[0] * 7], "a short note has one frame, one out of range none"
@@ -130,7 +131,7 @@ def _alone(hits: tuple[Note, ...]) -> Score:
 
 def test_clips_without_scores_are_listened_to(cache: Path) -> None:
     told = lanes(cache)
-    assert told["scalars"][3, 2] == SECONDS and len(np.unique(told["chords"][3])) >= 1
+    assert told["scalars"][3, 2] == SECONDS
     true = paint_chords(score(3).chords, 25.0, 100)
     assert (told["chords"][3, :100] == true).mean() > 0.3, "heard by the analyser: far above one in 193"
 

@@ -23,7 +23,7 @@ from counterpoint import audio as sound
 from counterpoint.analysis.hearing import hear
 from counterpoint.codecs.base import Codec
 from counterpoint.conditioners.drums import DrumsConfig
-from counterpoint.controls.lanes import key_number, lanes, of_heard
+from counterpoint.controls.lanes import lanes, of_heard
 from counterpoint.data.index import Index
 from counterpoint.data.latents import CONTROLS, CacheInfo
 from counterpoint.data.row import Row
@@ -128,8 +128,8 @@ class _Job:
             values = lanes(known, self.codec, frames, self.drums)
             for name in names[:3]:
                 arrays[name][number, :frames] = values[name]
-            key = key_number(known.key)
-            arrays["scalars"][number] = (known.tempo or np.nan, np.nan if key < 0 else key, row.seconds)
+            key = np.nan if known.key is None else known.key.number
+            arrays["scalars"][number] = (known.tempo or np.nan, key, row.seconds)
         return [number for number, _, _ in clips]
 
 

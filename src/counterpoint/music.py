@@ -215,6 +215,16 @@ class Key:
         """As `name`, in the spelling with fewer accidentals: "Db major", "G# minor"."""
         return f"{_note_name(_near(self.tonic, self.centre))} {self.mode}"
 
+    @staticmethod
+    def numbered(number: int) -> "Key":
+        """The key of a `number`."""
+        return Key(number % 12, "minor" if number >= 12 else "major")
+
+    @property
+    def number(self) -> int:
+        """0 to 11 for major keys from C on, 12 to 23 for minor ones."""
+        return self.tonic + 12 * (self.mode == "minor")
+
     def transpose(self, semitones: int) -> "Key":
         return replace(self, tonic=(self.tonic + semitones) % 12)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from counterpoint import midi
 from counterpoint.chart import parse_chart
 from counterpoint.controls.held import Held, arranged, harmonised
+from counterpoint.controls.scalars import same_tempo
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.reading import read, suggest
 from counterpoint.data.corpus.sheet import check
@@ -26,8 +27,6 @@ RULES = "rules"
 _LONGEST_CHART = 100_000  # bytes
 _NAMED = 20
 """Unknown words that a message names."""
-_SAME_TEMPO = 0.05
-"""Tempi that differ by less than this share agree: "slow" means no exact number."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def load(planner: str) -> "Planner":
 def _overridden(score: Score, words: Brief) -> tuple[str, ...]:
     """Where a score is not what the words ask for, as what it is instead."""
     style = words.style not in (None, score.style) and score.style != UNKNOWN_STYLE
-    tempo = words.bpm is not None and abs(score.bpm / words.bpm - 1) > _SAME_TEMPO
+    tempo = words.bpm is not None and not same_tempo(words.bpm, score.bpm)
     contradicted = {
         f"style {score.style}": style,
         f"key {score.key.spelled}": words.key not in (None, score.key),

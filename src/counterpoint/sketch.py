@@ -17,6 +17,7 @@ from numpy import ndarray
 from counterpoint import guess
 from counterpoint.analysis.heard import Heard
 from counterpoint.analysis.melody import notes_of
+from counterpoint.controls.drums import HEARD, HIT
 from counterpoint.data.corpus.harmony import guess_key, voice
 from counterpoint.data.corpus.styles import STYLES
 from counterpoint.music import UNKNOWN_STYLE, ChordSpan, Key, Metre, Note, Score, Track
@@ -33,8 +34,6 @@ SHORTEST = 0.06
 """Seconds below which a pitch is a slip of the ear on its way to another, not a note of the tune."""
 SAME_HIT = 0.03
 """Seconds within which a struck sound of no class is the hit of a class that was heard there."""
-KEYS = {"kick": 36, "snare": 38, "hat": 42}
-"""General-MIDI percussion keys of the classes that are heard."""
 OTHER_KEY = 70
 """What a struck sound of no class is written as: shakers are more than half of those in composed music."""
 PROGRAMS = {"melody": 0, "bass": 33, "pad": 48, "drums": 0}
@@ -42,7 +41,6 @@ PROGRAMS = {"melody": 0, "bass": 33, "pad": 48, "drums": 0}
 
 _LOUD = {"melody": 92, "bass": 96, "pad": 70, "kick": 108, "snare": 104, "hat": 80, "other": 70}
 _GAINS = {"melody": 1.0, "bass": 0.5, "pad": 0.3, "drums": 0.7}
-_HIT_SECONDS = 0.1
 _BASS_LOWEST = 28
 _PAD_RANGE = (52, 71)
 
@@ -50,10 +48,9 @@ _PAD_RANGE = (52, 71)
 def sketch(heard: Heard, style: str | None = None, accompany: bool = True) -> Score:
     """The score of what was heard; with `accompany`, a bass and sustained chords are made up from the chords.
 
-    The grid covers the whole sound.  Notes keep the times at which they were heard: no
-    grid is laid over them.  `style` names one of the
-    composer's, which chooses the instruments and is told to a model.  Raises ValueError for a style that is none, and where
-    no note would be left.
+    The grid covers the whole sound.  Notes keep the times at which they were heard: no grid is laid over them.  `style` names
+    one of the composer's, which chooses the instruments and is told to a model.  Raises ValueError for a style that is none,
+    and where no note would be left.
     """
     check_style(style)
     grid = _grid(heard)
@@ -207,13 +204,13 @@ def _tune(heard: Heard) -> tuple[Note, ...]:
 
 def _drums(heard: Heard) -> tuple[Note, ...]:
     """A hit for every onset of a class, and one of OTHER_KEY where something of no class was struck."""
-    hits = [(time, key, _LOUD[name]) for name, key in KEYS.items() for time in heard.drums.get(name, ())]
+    hits = [(time, key, _LOUD[name]) for name, key in HEARD.items() for time in heard.drums.get(name, ())]
     known = np.array(sorted(time for time, _, _ in hits))
     for time in heard.drums.get("any", ()):
         if not len(known) or np.abs(known - time).min() > SAME_HIT:
             hits.append((time, OTHER_KEY, _LOUD["other"]))
     inside = sorted(hit for hit in hits if hit[0] < heard.seconds)
-    return tuple(Note(time, min(time + _HIT_SECONDS, heard.seconds), key, loud) for time, key, loud in inside)
+    return tuple(Note(time, min(time + HIT, heard.seconds), key, loud) for time, key, loud in inside)
 
 
 def _strokes(chords: Sequence[ChordSpan], downbeats: Sequence[float]) -> list[ChordSpan]:

@@ -100,7 +100,8 @@ TAGGED = (
     "plan",
     "sampling",
 )
-"""What of a record is written into an audio file's comment: enough, with a MIDI plan beside it, to make the music again."""
+"""What of a record is written into an audio file's comment: enough, with a MIDI plan and the files of controls beside it, to
+make the music again."""
 
 
 def shortened(prompt: str, longest: int) -> str:

@@ -8,14 +8,12 @@ from jaxtyping import Int16
 from numpy import ndarray
 from pydantic import Field
 
+from counterpoint.analysis.heard import HIGHEST, LOWEST
 from counterpoint.conditioners.base import Conditioner
 from counterpoint.conditioners.lanes import OneHot, Symbols
 from counterpoint.config import Config
 from counterpoint.music import Note
 from counterpoint.types import Spec
-
-LOWEST, HIGHEST = 43, 95
-"""G2 to B7 as MIDI pitches."""
 
 
 class MelodyConfig(Config):

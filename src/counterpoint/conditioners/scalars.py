@@ -71,7 +71,7 @@ class Keys(Conditioner):
         nn.init.zeros_(self.table.weight)
 
     def forward(self, values: list[Key | None], spec: Spec, frames: int) -> Cond:
-        numbers = [0 if key is None else key.tonic + 12 * (key.mode == "minor") for key in values]
+        numbers = [0 if key is None else key.number for key in values]
         device = self.null.device
         told = torch.tensor([key is not None for key in values], device=device)
         x = self.table(torch.tensor(numbers, device=device))

@@ -35,6 +35,8 @@ class Held:
     @staticmethod
     def of(asked: Request) -> "Held":
         """Raises ValueError for what cannot be read, and where the prompt says otherwise."""
+        if not asked.controls():
+            return Held()
         chords = None if asked.chords is None else read_progression(asked.chords, asked.transpose)
         if asked.transpose and not (chords or asked.melody or asked.key):
             raise ValueError("There is nothing to transpose: give chords, a melody or a key, too, or leave transpose out.")

@@ -49,32 +49,28 @@ def drum_lane(hits: tuple[Note, ...], codec: Codec, frames: int, how: DrumsConfi
     """
     seconds = frames / codec.spec.rate
     alone = Score(seconds, "", 120.0, Metre(), Key(0), (), (), (), (Track("drums", 0, hits),))
-    audio = torch.from_numpy(render(alone, codec.sample_rate, codec.channels))[None]
+    device = next(iter(codec.frame_state().values())).device
+    audio = torch.from_numpy(render(alone, codec.sample_rate, codec.channels))[None].to(device)
     return blurred(codec, codec.encode(audio)[:, :frames], how)
 
 
 def blurred(codec: Codec, made: Float[Tensor, "1 t d"], how: DrumsConfig) -> Lane:
     """Int16 "t" in the paper's order, float16 "t d" in JASCO's (`conditioners/drums.py`)."""
     if how.order == "blur-quantise":
-        return codec.to_tokens(_mean_around(made, how.blur), 1)[0, 0].numpy().astype(np.int16)
+        return codec.to_tokens(_mean_around(made, how.blur), 1)[0, 0].cpu().numpy().astype(np.int16)
     coarse = codec.from_tokens(codec.to_tokens(made, 1))
-    return _mean_of_blocks(coarse, how.blur)[0].numpy().astype(np.float16)
+    return _mean_of_blocks(coarse, how.blur)[0].cpu().numpy().astype(np.float16)
 
 
 def _mean_around(x: Float[Tensor, "1 t d"], size: int) -> Float[Tensor, "1 t d"]:
     """Each frame as the mean of the `size` around it; at the ends, of those that are there."""
     ahead = (size - 1) // 2
-    sums = torch.nn.functional.pad(x, (0, 0, size - 1 - ahead, ahead)).unfold(1, size, 1).sum(-1)
-    ones = torch.nn.functional.pad(torch.ones(x.shape[1]), (size - 1 - ahead, ahead)).unfold(0, size, 1).sum(-1)
-    return sums / ones[:, None]
+    around = torch.nn.functional.pad(x, (0, 0, size - 1 - ahead, ahead)).unfold(1, size, 1)
+    there = torch.nn.functional.pad(torch.ones_like(x), (0, 0, size - 1 - ahead, ahead)).unfold(1, size, 1)
+    return around.sum(-1) / there.sum(-1)
 
 
 def _mean_of_blocks(x: Float[Tensor, "1 t d"], size: int) -> Float[Tensor, "1 t d"]:
     """Each frame as the mean of the block of `size` frames that it lies in, as AudioCraft's JASCO blurs."""
     blocks = x.split(size, dim=1)
     return torch.cat([block.mean(1, keepdim=True).expand_as(block) for block in blocks], dim=1)
-
-
-def key_number(key: Key | None) -> int:
-    """0 to 11 for major keys from C on, 12 to 23 for minor ones, -1 for none."""
-    return -1 if key is None else key.tonic + 12 * (key.mode == "minor")

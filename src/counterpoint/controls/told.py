@@ -25,7 +25,7 @@ def laid_out(held: Held, text: str, score: Score | None, seconds: float) -> Cont
     if score is not None:
         return Controls.of_score(score).only(held.names)
     words = read(text).brief
-    return held.lasting(seconds, held.tempo or words.bpm, words.metre)
+    return held.lasting(seconds, held.tempo or words.bpm or held.written, words.metre)
 
 
 def values_of(

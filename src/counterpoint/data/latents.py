@@ -122,7 +122,7 @@ class LatentDataset:
         tempo, key, seconds = self._lanes["scalars"][number].tolist()
         known = {
             "tempo": None if math.isnan(tempo) else tempo,
-            "key": None if math.isnan(key) else Key(int(key) % 12, "minor" if key >= 12 else "major"),
+            "key": None if math.isnan(key) else Key.numbered(int(key)),
             "seconds": seconds,
         }
         return known | {name: np.array(self._lanes[name][number, span]) for name in ("chords", "melody", "drums")}

@@ -42,7 +42,7 @@ def tags(row: Row) -> dict[str, Any]:
     return {
         "style": told.get("style"),
         "instruments": None if instruments is None else sorted(set(instruments.values())),
-        "key": None if key is None else key.tonic + 12 * (key.mode == "minor"),
+        "key": None if key is None else key.number,
         "tempo": told.get("tempo"),
     }
 

@@ -93,7 +93,7 @@ def _head(score: Score, grid: Grid) -> tuple[int, ...]:
     mood = score.mood if score.mood in v.MOODS else None
     tempo = min(max(round(score.bpm), v.SLOWEST), v.FASTEST)
     numbers = (
-        v.STYLES.index(style), v.MOODS.index(mood), score.key.tonic + 12 * (score.key.mode == "minor"),
+        v.STYLES.index(style), v.MOODS.index(mood), score.key.number,
         v.METRES.index(score.metre.name), tempo - v.SLOWEST, v.SWINGS.index(grid.swing),
     )  # fmt: skip
     head = [v.symbol(kind, number) for kind, number in zip(v.HEAD, numbers, strict=True)]

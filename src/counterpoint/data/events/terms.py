@@ -31,7 +31,7 @@ class Terms:
         if brief.mood is not None:
             head["mood"] = v.symbol("mood", v.MOODS.index(brief.mood))
         if brief.key is not None:
-            head["key"] = v.symbol("key", brief.key.tonic + 12 * (brief.key.mode == "minor"))
+            head["key"] = v.symbol("key", brief.key.number)
         if brief.metre is not None:
             head["metre"] = v.symbol("metre", v.METRES.index(brief.metre.name))
         if brief.bpm is not None:
