@@ -1,6 +1,7 @@
 """Do models follow the chords, tunes and drums that they are told?  Held-out clips, asked for in several ways, and judged.
 
     python benchmarks/adherence.py make runs/musicgen-tiny-controls --latents runs/control-latents
+    python benchmarks/adherence.py make runs/musicgen-tiny-controls --latents runs/control-latents --guidance 3 --cells chords
     python benchmarks/adherence.py judge --corpus runs/corpus
     python benchmarks/adherence.py report --markdown benchmarks/results/adherence.md
 
@@ -19,6 +20,7 @@ from pathlib import Path
 import torch
 
 from counterpoint import audio as sound
+from counterpoint import request
 from counterpoint.data.latents import LatentDataset
 from counterpoint.evaluation.evaluation import Settings, evaluate
 from counterpoint.evaluation.sets import ClipSet, gather
@@ -61,11 +63,15 @@ def make(arguments: argparse.Namespace) -> None:
     """The clips of every cell that the model can be asked for."""
     loaded = checkpoint.load(arguments.model)
     system, codec = loaded.system.eval(), loaded.codec
+    sampling, suffix = loaded.config.sampling, ""
+    if arguments.guidance is not None:
+        sampling = sampling.model_copy(update={"guidance": parse_guidance(arguments.guidance)})
+        suffix = f", guidance {arguments.guidance}"
     chosen = list(held_out(arguments.latents))[: arguments.clips]
     for cell in arguments.cells or CELLS:
         if not set(CELLS[cell]) <= set(system.conditions):
             continue
-        folder = arguments.out / Path(arguments.model).name / cell.replace(" ", "-")
+        folder = arguments.out / f"{Path(arguments.model).name}{suffix}" / cell.replace(" ", "-")
         started, rows = time.monotonic(), []
         for first in range(0, len(chosen), PART):
             part = [(clips.rows[i][1]["id"], clips.item(i, 0).values) for clips, i in chosen[first : first + PART]]
@@ -77,7 +83,10 @@ def make(arguments: argparse.Namespace) -> None:
             frames = next(iter(clips for clips, _ in chosen)).spec.frames(SECONDS)
             with torch.inference_mode():
                 filled = system.generate(
-                    Canvas.blank(len(part), frames, system.spec, system.view), values, list(range(first, first + len(part)))
+                    Canvas.blank(len(part), frames, system.spec, system.view),
+                    values,
+                    list(range(first, first + len(part))),
+                    sampling,
                 )
                 made = codec.decode(codec.as_frames(filled, system.view), round(SECONDS * codec.sample_rate))
             for name, audio in zip(names, made, strict=True):
@@ -85,6 +94,11 @@ def make(arguments: argparse.Namespace) -> None:
                 sound.write(folder / f"{name}.flac", sound.master(audio, codec.sample_rate), codec.sample_rate)
         write_text(folder / "metadata.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         print(f"{folder}: {len(rows)} clips, {time.monotonic() - started:.0f} s", flush=True)
+
+
+def parse_guidance(text: str) -> dict[str, float]:
+    """The weights that `text` names, as a request reads them."""
+    return request.read({"text": "music", "guidance": text}).guidance or {}
 
 
 def judge(arguments: argparse.Namespace) -> None:
@@ -150,6 +164,7 @@ def main() -> None:
     making.add_argument("model")
     making.add_argument("--latents", type=Path, default=Path("runs/control-latents"))
     making.add_argument("--clips", type=int, default=120)
+    making.add_argument("--guidance", help="as `counterpoint generate` takes it; by default the model's own")
     making.add_argument("--cells", nargs="+", choices=tuple(CELLS))
     making.set_defaults(run=make)
     judging = commands.add_parser("judge")

@@ -25,7 +25,7 @@ LAYERS = [
     {"systems", "request", "journal"},
     {"codecs", "conditioners", "paradigms", "data", "metrics", "embedders"},
     {"analysis"},
-    {"nn"},
+    {"nn", "workers"},
     {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map", "chordino", "parallel", "optim"},
     {"music", "rng", "pieces"},
     {"types", "config", "files"},

@@ -7,14 +7,10 @@ processes decode, encode and paint, with one thread each: sums over threads woul
 
 import hashlib
 import json
-import multiprocessing
 import os
-import pickle
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -33,8 +29,8 @@ from counterpoint.data.report import write_skipped
 from counterpoint.data.row import Row, Skipped, hold_out
 from counterpoint.files import renamed, whole_lines, writing
 from counterpoint.music import Score
-from counterpoint.parallel import collect, one_thread
 from counterpoint.types import Progress, Roll
+from counterpoint.workers import by_workers
 
 Painter = Callable[[Score, float, int], Roll]
 """(score, frames per second, frames) -> Roll; a module-level function, so that worker processes find it."""
@@ -93,7 +89,7 @@ def encode(
         _create(partial, info)
     done = _read_done(partial)
     job = _Job(codec, paint, info, partial, batch)
-    for news in _work(job, _chunks(rows, done, batch), workers):
+    for news in by_workers(job, _chunks(rows, done, batch), workers):
         _note_done(partial, news)
         done.update(news)
         if progress is not None:
@@ -261,7 +257,8 @@ class _Job:
 
     def open(self) -> None:
         paths = {name: self.folder / f"{name}.npy" for name in ARRAYS}
-        self.arrays = {name: np.load(path, mmap_mode="r+") for name, path in paths.items() if path.is_file()}
+        with writing(self.folder):
+            self.arrays = {name: np.load(path, mmap_mode="r+") for name, path in paths.items() if path.is_file()}
         self.codec.eval()
 
     @torch.inference_mode()
@@ -312,40 +309,6 @@ class _Job:
         roll = self.paint(score, self.info.spec.rate, frames)
         self.arrays["rolls"][index, :frames] = roll.frames
         self.arrays["vectors"][index] = roll.vector
-
-
-_job: _Job | None = None  # of this worker process; set once when it starts
-
-
-def _start(file: Path) -> None:
-    global _job
-    torch.set_num_threads(1)
-    job = pickle.loads(file.read_bytes())
-    assert isinstance(job, _Job)
-    job.open()
-    _job = job
-
-
-def _run(chunk: list[_File]) -> dict[int, Done]:
-    assert _job is not None
-    return _job.run(chunk)
-
-
-def _work(job: _Job, chunks: list[list[_File]], workers: int) -> Iterator[dict[int, Done]]:
-    """What became of the chunks' clips, as they come ready; with one worker in this process, else in processes of their own."""
-    if workers == 1 or len(chunks) <= 1:
-        with writing(job.folder):
-            job.open()
-        with one_thread():
-            yield from (job.run(chunk) for chunk in chunks)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads half
-    with tempfile.TemporaryDirectory() as folder:  # a job that went through the workers' pipes would be waited for
-        file = Path(folder, "job")
-        with writing(file):
-            file.write_bytes(pickle.dumps(job))
-        with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (file,)) as pool:
-            yield from collect(pool, _run, chunks)
 
 
 def _finish(partial: Path, out: Path, found: Index, done: Mapping[int, Done]) -> None:

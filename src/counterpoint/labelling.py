@@ -8,16 +8,11 @@ unknown).  They grow in controls.partial, where each clip that is done is noted,
 
 import json
 import os
-import pickle
-import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from counterpoint import audio as sound
 from counterpoint.analysis.hearing import hear
@@ -30,9 +25,10 @@ from counterpoint.data.row import Row
 from counterpoint.encoding import score_of
 from counterpoint.files import renamed, whole_lines, writing
 from counterpoint.music import Controls
-from counterpoint.parallel import collect, one_thread
 from counterpoint.types import Progress
+from counterpoint.workers import by_workers
 
+LANES = ("chords", "melody", "drums")
 _AT_ONCE = 16
 """Clips that a worker labels before they are noted."""
 
@@ -56,7 +52,7 @@ def label(
     done = {int(line) for line in whole_lines(partial / "done.txt")}
     missing = [clip for clip in clips if clip[0] not in done]
     chunks = [missing[i : i + _AT_ONCE] for i in range(0, len(missing), _AT_ONCE)]
-    for numbers in _work(_Job(codec, drums, partial), chunks, workers):
+    for numbers in by_workers(_Job(codec, drums, partial), chunks, workers):
         with writing(partial), (partial / "done.txt").open("a", encoding="utf-8") as notes:
             notes.write("".join(f"{number}\n" for number in numbers))
         done.update(numbers)
@@ -119,45 +115,19 @@ class _Job:
     codec: Codec
     drums: DrumsConfig
     folder: Path
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def run(self, clips: Sequence[_Clip]) -> list[int]:
-        names = ("chords", "melody", "drums", "scalars")
-        arrays = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r+") for name in names}
-        for number, row, frames in clips:
+    def open(self) -> None:
+        with writing(self.folder):
+            self.arrays = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r+") for name in (*LANES, "scalars")}
+        self.codec.eval()
+
+    def run(self, chunk: Sequence[_Clip]) -> list[int]:
+        for number, row, frames in chunk:
             known = known_of(row)
             values = lanes(known, self.codec, frames, self.drums)
-            for name in names[:3]:
-                arrays[name][number, :frames] = values[name]
+            for name in LANES:
+                self.arrays[name][number, :frames] = values[name]
             key = np.nan if known.key is None else known.key.number
-            arrays["scalars"][number] = (known.tempo or np.nan, key, row.seconds)
-        return [number for number, _, _ in clips]
-
-
-_job: _Job | None = None  # of this worker process; set once when it starts
-
-
-def _start(file: Path) -> None:
-    global _job
-    torch.set_num_threads(1)
-    job = pickle.loads(file.read_bytes())
-    assert isinstance(job, _Job)
-    _job = job
-
-
-def _run(clips: list[_Clip]) -> list[int]:
-    assert _job is not None
-    return _job.run(clips)
-
-
-def _work(job: _Job, chunks: list[list[_Clip]], workers: int) -> Iterator[list[int]]:
-    job.codec.eval()
-    if workers == 1 or len(chunks) <= 1:
-        with one_thread():
-            yield from (job.run(chunk) for chunk in chunks)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "job")
-        with writing(file):
-            file.write_bytes(pickle.dumps(job))
-        with ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn"), _start, (file,)) as pool:
-            yield from collect(pool, _run, chunks)
+            self.arrays["scalars"][number] = (known.tempo or np.nan, key, row.seconds)
+        return [number for number, _, _ in chunk]
