@@ -10,7 +10,6 @@ Reading order: `objectives` is training, `stream` is sampling; both go through `
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 import torch
@@ -220,17 +219,16 @@ class Musicgen(System):
     ) -> Int[Tensor, "b k t"]:
         """The whole canvas, with gaps anywhere; items with the same gaps are filled side by side."""
         made = canvas.frames.clone()
-        kinds, kind_of = canvas.given.unique(dim=0, return_inverse=True)
+        kinds = canvas.given[~canvas.given.all(1)].unique(dim=0)
         for kind, given in enumerate(kinds):
-            items = (kind_of == kind).nonzero()[:, 0]
+            items = (canvas.given == given).all(1).nonzero()[:, 0]
             alike = Canvas(canvas.frames[items], canvas.given[items])
             own = {name: [column[i] for i in items.tolist()] for name, column in values.items()}
-            hear = None if progress is None else partial(_part_of, progress, kind, len(kinds))
-            theirs = [seeds[i] for i in items.tolist()]
+            theirs, part = [seeds[i] for i in items.tolist()], _share(progress, kind, len(kinds), len(given))
             if task_of(alike) == "inpaint":
-                made[items] = self._fill_alike(alike, given, own, theirs, sampling, hear)
-            elif not bool(given.all()):
-                made[items] = torch.cat(list(self._go_on(alike, own, theirs, sampling, hear)), dim=-1)
+                made[items] = self._fill_alike(alike, given, own, theirs, sampling, part)
+            else:
+                made[items] = torch.cat(list(self._go_on(alike, own, theirs, sampling, part)), dim=-1)
         return made
 
     def _fill_alike(
@@ -254,10 +252,10 @@ class Musicgen(System):
             layout = order.lay(frames, self.special)
             kept = ~order.holds_token | known[order.frames.clamp_min(0)]
             first = int((~kept[0]).any(0).int().argmax())
+            part = _share(progress, i, len(spans), len(given))
             for step in self._write(layout, kept, first, told, gens, sampling, order):
-                if progress is not None:
-                    done = (step + 1 - first) / (layout.shape[-1] - first)
-                    progress(round((i + done) * len(given)), len(spans) * len(given))
+                if part is not None:
+                    part(step + 1 - first, layout.shape[-1] - first)
             frames = order.unlay(layout, frames)
             known[span.start : span.stop] = True
         return frames
@@ -360,6 +358,8 @@ def _where(index: Int[Tensor, "b s"], told: Float[Tensor, "any s h"]) -> Float[T
     return told * (index != middle.NONE)[..., None]
 
 
-def _part_of(progress: Progress, part: int, parts: int, done: int, total: int) -> None:
-    """Tell how far one of several equal parts has come as a share of them all."""
-    progress(part * total + done, parts * total)
+def _share(progress: Progress | None, part: int, parts: int, units: int) -> Progress | None:
+    """Tells `progress` of one of several equal parts, of so many units each."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(round((part + done / total) * units), parts * units)
