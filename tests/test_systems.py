@@ -27,6 +27,7 @@ SYSTEMS = {
     ),
     "jasco, distilled": student_config(JascoConfig.tiny(), MeanflowConfig(), jasco.Sampling(steps=3, guidance={"all": 1.0})),
     "musicgen": MusicgenConfig.tiny(),
+    "musicgen, fill-in-the-middle": MusicgenConfig.tiny().model_copy(update={"middle": 0.5}),
 }
 FRAMES = 20
 
@@ -200,10 +201,10 @@ def test_told_nothing_equals_guided_by_null(system):
 
 
 def test_every_condition_is_heard(system):
-    base = generate(system, 1, [1], text=["slow"], score=[score()])
+    base = generate(system, 4, [1, 2, 3, 4], text=["slow"] * 4, score=[score()] * 4)
     for name, other in (("text", "fast minor"), ("score", score(67))):
-        told = {"text": ["slow"], "score": [score()], name: [other]}
-        assert not torch.allclose(base, generate(system, 1, [1], **told), atol=1e-4)
+        told = {"text": ["slow"] * 4, "score": [score()] * 4, name: [other] * 4}
+        assert not torch.allclose(base, generate(system, 4, [1, 2, 3, 4], **told), atol=1e-4)
 
 
 def test_what_is_given_is_kept_bit_for_bit_and_heard(system):

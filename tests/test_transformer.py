@@ -138,7 +138,7 @@ def test_written_out_attention_is_torchs(causal, masked):
 
 
 def test_rotary_scores_depend_on_distance_alone():
-    cos, sin = attention.rotary_angles(0, 12, 8, torch.device("cpu"))
+    cos, sin = attention.rotary_angles(torch.arange(12), 8)
     query, key = torch.randn(2, 1, 1, 1, 8)
     queries, keys = (attention.rotate(x.expand(1, 1, 12, 8), cos, sin) for x in (query, key))
     scores = (queries @ keys.transpose(-1, -2))[0, 0]
@@ -149,12 +149,12 @@ def test_rotary_scores_depend_on_distance_alone():
 
 def test_added_positions_are_cosines_then_sines_from_one_to_a_ten_thousandth():
     """By the definition, position by position; and those of a later part are those of the whole."""
-    made = attention.sinusoids(0, 9, 12, torch.device("cpu"))
+    made = attention.sinusoids(torch.arange(9), 12)
     for position in range(9):
         angles = [position / 10_000 ** (i / 5) for i in range(6)]
         oracle = torch.tensor([math.cos(a) for a in angles] + [math.sin(a) for a in angles])
         torch.testing.assert_close(made[position], oracle)
-    assert torch.equal(attention.sinusoids(4, 5, 12, torch.device("cpu")), made[4:])
+    assert torch.equal(attention.sinusoids(torch.arange(4, 9), 12), made[4:])
 
 
 @pytest.mark.parametrize("positions", ["rotary", "sinusoidal"])

@@ -4,33 +4,37 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 
 def rotary_angles(
-    first: int, length: int, dim: int, device: torch.device, period: float = 10_000.0
-) -> tuple[Float[Tensor, "t d"], Float[Tensor, "t d"]]:
-    """Cosines and sines of the rotation of each channel pair at each position from `first` on (RoFormer, eq. 15)."""
-    frequencies = period ** (-torch.arange(0, dim, 2, device=device, dtype=torch.float32) / dim)
-    angles = torch.arange(first, first + length, device=device, dtype=torch.float32)[:, None] * frequencies
+    positions: Shaped[Tensor, "*b t"], dim: int, period: float = 10_000.0
+) -> tuple[Float[Tensor, "*b t d"], Float[Tensor, "*b t d"]]:
+    """Cosines and sines of the rotation of each channel pair at each position (RoFormer, eq. 15)."""
+    frequencies = period ** (-torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32) / dim)
+    angles = positions.float()[..., None] * frequencies
     return torch.cat((angles.cos(), angles.cos()), dim=-1), torch.cat((angles.sin(), angles.sin()), dim=-1)
 
 
-def sinusoids(first: int, length: int, width: int, device: torch.device, period: float = 10_000.0) -> Float[Tensor, "t h"]:
-    """A vector for each position from `first` on: cosines, then sines, of frequencies from 1 to 1 / `period`, both included.
+def sinusoids(positions: Shaped[Tensor, "*b t"], width: int, period: float = 10_000.0) -> Float[Tensor, "*b t h"]:
+    """A vector for each position: cosines, then sines, of frequencies from 1 to 1 / `period`, both included.
 
     That is MusicGen's order and spacing; in "Attention is all you need" (section 3.5) sines alternate with cosines, and the
     lowest frequency is left out.
     """
     half = width // 2
-    frequencies = period ** (-torch.arange(half, device=device, dtype=torch.float32) / (half - 1))
-    angles = torch.arange(first, first + length, device=device, dtype=torch.float32)[:, None] * frequencies
+    frequencies = period ** (-torch.arange(half, device=positions.device, dtype=torch.float32) / (half - 1))
+    angles = positions.float()[..., None] * frequencies
     return torch.cat((angles.cos(), angles.sin()), dim=-1)
 
 
-def rotate(x: Float[Tensor, "b a t d"], cos: Float[Tensor, "t d"], sin: Float[Tensor, "t d"]) -> Float[Tensor, "b a t d"]:
-    """Turn each channel pair (i, i + d/2) by its position's angle."""
+def rotate(
+    x: Float[Tensor, "b a t d"], cos: Float[Tensor, "*items t d"], sin: Float[Tensor, "*items t d"]
+) -> Float[Tensor, "b a t d"]:
+    """Turn each channel pair (i, i + d/2) by its position's angle; items may have positions of their own."""
+    if cos.ndim == 3:
+        cos, sin = cos[:, None], sin[:, None]  # the same for all heads
     first, second = x.chunk(2, dim=-1)
     return x * cos.to(x.dtype) + torch.cat((-second, first), dim=-1) * sin.to(x.dtype)
 

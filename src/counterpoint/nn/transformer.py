@@ -14,7 +14,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -111,20 +111,23 @@ class Transformer(nn.Module):
         mask: Bool[Tensor, "b t"] | None = None,
         memory: Memory | None = None,
         ahead: Float[Tensor, " b"] | None = None,
+        positions: Int[Tensor, "_ t"] | None = None,
     ) -> Float[Tensor, "b t h"]:
         """`time` is flow time in [0, 1], `ahead` the span of it that lies ahead; `mask` marks real frames, which never look at
         the others.
 
-        With `memory`, `x` holds the positions that follow those of the calls before, and `cond.context` is that of the first.
+        With `memory`, `x` holds the frames that follow those of the calls before, and `cond.context` is that of the first.
+        `positions` (a row for each item, or one for all) say where frames stand that do not follow each other in time.
         """
         told = self._told(cond, time, ahead)
         context, context_mask = self._context(cond, told)
         modulation = None if self.modulation is None or told is None else self.modulation(F.silu(told))
         before = 0 if memory is None else memory.length
+        places = torch.arange(before, before + x.shape[1], device=x.device) if positions is None else positions
         if self.config.positions == "sinusoidal":
-            x, rotary = x + sinusoids(before, x.shape[1], self.config.width, x.device).to(x.dtype), None
+            x, rotary = x + sinusoids(places, self.config.width).to(x.dtype), None
         else:
-            rotary = rotary_angles(before, x.shape[1], self.config.width // self.config.heads, x.device)
+            rotary = rotary_angles(places, self.config.width // self.config.heads)
         stack: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             if self.config.skips and i >= self.config.depth - len(self.skips):

@@ -24,6 +24,7 @@ from counterpoint.recipe.base import LatentsConfig, Recipe
 from counterpoint.recipe.folder import begin, export_codec, refuse_another_recipe
 from counterpoint.systems.base import System, Trainable
 from counterpoint.systems.jasco import Jasco
+from counterpoint.systems.musicgen import Musicgen
 from counterpoint.training import Outcome, train
 from counterpoint.types import Canvas
 
@@ -105,18 +106,21 @@ def _check_controls(config: SystemConfig, clips: LatentDataset, folder: Path) ->
 
 
 def begin_as(system: System, start: System) -> None:
-    """Give a system the weights of one that was told less: what it alone is told enters by columns of zeros.
+    """Give a system the weights of one that was told less: what it alone is told enters by columns of zeros.  One that also
+    learns to fill gaps has the marks for that as it is built.
 
     Raises ValueError where they differ in more than that.
     """
     lanes, before = ([name for name in one.conditions if name in ("score", *LANES)] for one in (system, start))
-    if lanes[: len(before)] != before or system.tasks != start.tasks:
+    marks = isinstance(system, Musicgen) and "inpaint" in system.tasks and "inpaint" not in start.tasks
+    if lanes[: len(before)] != before or (system.tasks != start.tasks and not marks):
         raise ValueError(
             f"The model to begin with is told {', '.join(before)} and can {', '.join(start.tasks)}, which does not go over "
             f"into {', '.join(lanes)} and {', '.join(system.tasks)}; add lanes behind its own, and leave the canvas as it was."
         )
     own, given = system.state_dict(), start.state_dict()
     new = tuple(f"conditioners.{name}." for name in system.conditions if name not in start.conditions)
+    new += ("marks.",) if marks else ()
     for name, tensor in own.items():
         if name.startswith(new):
             continue

@@ -2,7 +2,8 @@
 
 After MusicGen (Copet et al. 2023) and the autoregressive half of "Auto-Regressive vs Flow-Matching" (sections 3.2, 4): levels
 are delayed against each other, one network predicts them all, words are attended to.  What is known frame by frame is added one
-step ahead, so that the network has heard of a frame when it makes that frame's first token (the paper's figure 2).
+step ahead, so that the network has heard of a frame when it makes that frame's first token (the paper's figure 2).  Trained
+with `middle`, it also fills spans with given frames on both sides (paradigms/middle.py).
 
 Reading order: `objectives` is training, `stream` is sampling; both go through `_logits`.
 """
@@ -26,8 +27,9 @@ from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
 from counterpoint.nn.transformer import Memory, TransformerConfig
 from counterpoint.paradigms import autoregressive as ar
-from counterpoint.paradigms import guidance
-from counterpoint.systems.base import System, has_biases
+from counterpoint.paradigms import guidance, middle
+from counterpoint.paradigms.middle import Order
+from counterpoint.systems.base import System, has_biases, task_of
 from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values, View
 
 
@@ -63,6 +65,8 @@ class MusicgenConfig(Config):
     """The same for a score and each control, where it is another chance than that of words."""
     noise: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of the history's tokens that are replaced by chance ones in training, against exposure bias."""
+    middle: float = Field(default=0.0, ge=0, le=1)
+    """Chance that an item is said as <a> A <c> C <b> B in training; without it the model can go on but not fill gaps."""
     window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """The longest canvas filled at once; longer pieces are made of overlapping windows."""
     sampling: Sampling = Sampling()
@@ -103,7 +107,6 @@ class MusicgenConfig(Config):
 class Musicgen(System):
     """Words, a score and a beginning in; tokens of the levels that it makes out."""
 
-    tasks = ("generate", "continue")
     view: View = "tokens"
 
     def __init__(self, config: MusicgenConfig, spec: Spec) -> None:
@@ -113,6 +116,7 @@ class Musicgen(System):
         if not 0 < len(config.delays) <= spec.levels or min(config.delays) < 0:
             raise ValueError(f"delays {config.delays} must name a delay >= 0 for each of 1 to {spec.levels} levels.")
         self.config = config
+        self.tasks = ("generate", "continue", "inpaint") if config.middle > 0 else ("generate", "continue")
         self.spec = replace(spec, levels=len(config.delays))
         width, levels = config.backbone.width, len(config.delays)
         self.special = spec.bins
@@ -124,6 +128,7 @@ class Musicgen(System):
         self.told = nn.Linear(told, width) if told else None
         self.backbone = config.backbone.build()
         self.out = nn.Linear(width, levels * spec.bins, bias=config.head_bias)
+        self.marks = nn.Embedding(3, width) if config.middle > 0 else None  # of <a>, <c>, <b>
         self._cross_entropy = ar.cross_entropy
         for table in tables:
             nn.init.normal_(table.weight, std=levels**-0.5)
@@ -140,11 +145,15 @@ class Musicgen(System):
         delays = self.config.delays
         told = drop(batch.values, self.conditions, gens, *self.config.dropped)
         cond = self.conditioners(told, self.spec, batch.frames.shape[-1], len(batch))
-        layout = ar.delay(batch.frames[:, : len(delays)], delays, self.special)
-        real = ar.holds_token(batch.mask, delays)
+        tokens = batch.frames[:, : len(delays)]
+        order = None if self.marks is None else self._draw_order(batch.mask, gens)
+        if order is None:
+            layout, real = ar.delay(tokens, delays, self.special), ar.holds_token(batch.mask, delays)
+        else:
+            layout, real = order.lay(tokens, self.special), order.holds_token
         history = self._disturb(layout, real, gens).masked_fill(~real, self.special)
         padded = None if bool(batch.mask.all()) else batch.mask
-        logits = self._logits(history[..., :-1], cond, mask=padded)
+        logits = self._logits(history[..., :-1], cond, mask=padded, order=order)
         losses = self._cross_entropy(logits, layout[..., 1:], real[..., 1:])
         logs = {f"nats_{level}": float(loss) for level, loss in enumerate(losses.detach().mean(0))}
         return [Objective("main", losses.mean(), logs)]
@@ -169,36 +178,114 @@ class Musicgen(System):
         sampling: Config | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Int[Tensor, "b k _"]]:
-        """The given beginning, then frame after frame: one is certain `max(delays)` steps after its first level."""
+        """The given beginning, then frame after frame: one is certain `max(delays)` steps after its first level.
+
+        Where frames are given after a gap, all come at once.
+        """
         sampling = sampling or self.config.sampling
         if not isinstance(sampling, Sampling):
             raise ValueError("musicgen is sampled by temperature, top_k, top_p and guidance.")
-        cond, weights = self.guided(sampling.guidance, canvas, values)
+        self.check(canvas, values)
+        guidance.check_told(sampling.guidance, values)
+        if task_of(canvas) == "inpaint":
+            yield self._fill_gaps(canvas, values, seeds, sampling, progress)
+        else:
+            yield from self._go_on(canvas, values, seeds, sampling, progress)
+
+    def _go_on(
+        self, canvas: Canvas, values: Values, seeds: list[int], sampling: Sampling, progress: Progress | None
+    ) -> Iterator[Int[Tensor, "b k _"]]:
+        """What `stream` does where nothing is given after a gap."""
         delays = self.config.delays
         everywhere = torch.ones_like(canvas.given)
         layout = ar.delay(canvas.frames, delays, self.special)
-        real, given = ar.holds_token(everywhere, delays), ar.holds_token(canvas.given, delays)
-        gens, many = rng.generators(seeds), len(weights)
-        context = 0 if cond.context is None else cond.context.shape[1]
-        memory = self.backbone.remember(len(seeds) * many, layout.shape[-1] - 1, context)
-        done = 0
+        kept = ar.holds_token(canvas.given, delays) | ~ar.holds_token(everywhere, delays)
+        gens = rng.generators(seeds)
         first = certain = int(canvas.given.sum(-1).min())
         if first:
             yield canvas.frames[..., :first]
         for _ in range(first if sampling.temperature else 0):  # so that a step's draws are those of the item alone
             rng.rand((len(delays), self.spec.bins), gens)
-        for step in range(1 + first, layout.shape[-1]):
-            logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory)[:, :, -1]  # b k v
-            done = step
-            logits = guidance.guided(logits.chunk(many), weights, sampling.guidance_rescale)
-            drawn = ar.sample(logits, gens, sampling.temperature, sampling.top_k, sampling.top_p)
-            kept = given[..., step] | ~real[..., step]
-            layout[..., step] = torch.where(kept, layout[..., step], drawn)
+        told = self.variants(sampling.guidance, values, *canvas.given.shape)
+        for step in self._write(layout, kept, 1 + first, told, gens, sampling):
             if progress is not None:
                 progress(step - first, layout.shape[-1] - 1 - first)
             if step - max(delays) > certain:
                 yield ar.undelay(layout[..., certain : step + 1], delays)
                 certain = step - max(delays)
+
+    def _fill_gaps(
+        self, canvas: Canvas, values: Values, seeds: list[int], sampling: Sampling, progress: Progress | None
+    ) -> Int[Tensor, "b k t"]:
+        """The whole canvas, with gaps anywhere; items with the same gaps are filled side by side."""
+        made = canvas.frames.clone()
+        kinds = canvas.given[~canvas.given.all(1)].unique(dim=0)
+        for kind, given in enumerate(kinds):
+            items = (canvas.given == given).all(1).nonzero()[:, 0]
+            alike = Canvas(canvas.frames[items], canvas.given[items])
+            own = {name: [column[i] for i in items.tolist()] for name, column in values.items()}
+            theirs, part = [seeds[i] for i in items.tolist()], _share(progress, kind, len(kinds), len(given))
+            if task_of(alike) == "inpaint":
+                made[items] = self._fill_alike(alike, given, own, theirs, sampling, part)
+            else:
+                made[items] = torch.cat(list(self._go_on(alike, own, theirs, sampling, part)), dim=-1)
+        return made
+
+    def _fill_alike(
+        self,
+        canvas: Canvas,
+        given: Bool[Tensor, " t"],
+        values: Values,
+        seeds: list[int],
+        sampling: Sampling,
+        progress: Progress | None,
+    ) -> Int[Tensor, "b k t"]:
+        """Gap after gap from left to right: all before it, then what is given up to the next gap, then the gap itself."""
+        delays, frames, known = self.config.delays, canvas.frames, given.clone()
+        gens = rng.generators(seeds)
+        told = self.variants(sampling.guidance, values, *canvas.given.shape)
+        spans = middle.gaps(given)
+        ends = [*(span.start for span in spans[1:]), len(given)]
+        for i, (span, end) in enumerate(zip(spans, ends, strict=True)):
+            order = middle.straight(end, delays) if span.stop == end else middle.around(span, end, delays)
+            order = order.to(frames.device)
+            layout = order.lay(frames, self.special)
+            kept = ~order.holds_token | known[order.frames.clamp_min(0)]
+            first = int((~kept[0]).any(0).int().argmax())
+            part = _share(progress, i, len(spans), len(given))
+            for step in self._write(layout, kept, first, told, gens, sampling, order):
+                if part is not None:
+                    part(step + 1 - first, layout.shape[-1] - first)
+            frames = order.unlay(layout, frames)
+            known[span.start : span.stop] = True
+        return frames
+
+    def _write(
+        self,
+        layout: Int[Tensor, "b k s"],
+        kept: Bool[Tensor, "b_or_1 k s"],
+        first: int,
+        told: tuple[Cond, list[float]],
+        gens: list[torch.Generator],
+        sampling: Sampling,
+        order: Order | None = None,
+    ) -> Iterator[int]:
+        """Draw the layout's steps from `first` on, in place, but for what is kept; names each step when it is there.
+
+        `told` is what the variants of guidance hear, and their weights.
+        """
+        cond, weights = told
+        many = len(weights)
+        context = 0 if cond.context is None else cond.context.shape[1]
+        memory = self.backbone.remember(len(layout) * many, layout.shape[-1] - 1, context)
+        done = 0
+        for step in range(first, layout.shape[-1]):
+            logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory, order=order)[:, :, -1]  # b k v
+            done = step
+            logits = guidance.guided(logits.chunk(many), weights, sampling.guidance_rescale)
+            drawn = ar.sample(logits, gens, sampling.temperature, sampling.top_k, sampling.top_p)
+            layout[..., step] = torch.where(kept[..., step], layout[..., step], drawn)
+            yield step
 
     def _logits(
         self,
@@ -206,15 +293,21 @@ class Musicgen(System):
         cond: Cond,
         memory: Memory | None = None,
         mask: Bool[Tensor, "b t"] | None = None,
+        order: Order | None = None,
     ) -> Float[Tensor, "b k s v"]:
         """What may come after each step of `history`; with `memory`, those are the steps after the ones before.
 
-        `mask` marks the real frames of items of several lengths, in training.
+        `mask` marks the real frames of items of several lengths, in training; `order` tells which frames the steps say, where
+        these do not simply follow each other.
         """
         first = 0 if memory is None else memory.length
         x = sum(table(history[:, level]) for level, table in enumerate(self.embed))
-        x = x + self._ahead(cond, first, history.shape[-1], mask)
-        y = self.backbone(x, Cond(context=cond.context, mask=cond.mask), memory=memory)
+        if order is None:
+            x, places = x + self._ahead(cond, first, history.shape[-1], mask), None
+        else:
+            here = order.part(first, first + history.shape[-1])
+            x, places = x + self._ahead_in(here, cond), here.positions
+        y = self.backbone(x, Cond(context=cond.context, mask=cond.mask), memory=memory, positions=places)
         return rearrange(self.out(y), "b s (k v) -> b k s v", k=len(self.embed))
 
     def _ahead(self, cond: Cond, first: int, length: int, mask: Tensor | None) -> Float[Tensor, "b s h"] | float:
@@ -225,6 +318,27 @@ class Musicgen(System):
         frames = self.told(cond.frames[:, first : first + length])
         frames = frames if mask is None else frames * mask[..., None]
         return told + nn.functional.pad(frames, (0, 0, 0, length - frames.shape[1]))
+
+    def _ahead_in(self, order: Order, cond: Cond) -> Float[Tensor, "_ s h"]:
+        """The same in an order of its own, with the marks of segments."""
+        assert self.marks is not None
+        told = _where(order.marks, self.marks(order.marks.clamp_min(0)))
+        if cond.vector is not None:
+            told = told + cond.vector[:, None]
+        if cond.frames is None or self.told is None:
+            return told
+        items = torch.arange(len(cond.frames), device=cond.frames.device)[:, None]
+        return told + _where(order.ahead, self.told(cond.frames[items, order.ahead.clamp_min(0)]))
+
+    def _draw_order(self, mask: Bool[Tensor, "b t"], gens: list[torch.Generator]) -> Order:
+        """Straight on, or with a span at the end; every layout is as long as the longest can be."""
+        delays, lengths = self.config.delays, mask.sum(1).tolist()
+        spans = middle.draw_spans(lengths, self.config.middle, gens)
+        orders = [
+            middle.straight(length, delays) if span is None else middle.around(span, length, delays)
+            for length, span in zip(lengths, spans, strict=True)
+        ]
+        return middle.beside(orders, middle.longest(mask.shape[1], delays)).to(mask.device)
 
     def _disturb(
         self, layout: Int[Tensor, "b k s"], real: Bool[Tensor, "b k s"], gens: list[torch.Generator]
@@ -237,3 +351,15 @@ class Musicgen(System):
         hit, which = rearrange(rng.rand((layout.shape[-1], layout.shape[1], 2), gens), "b s k two -> two b k s")
         chance = (which * self.spec.bins).long()
         return torch.where((hit < share).to(real.device) & real, chance.to(layout), layout)
+
+
+def _where(index: Int[Tensor, "b s"], told: Float[Tensor, "any s h"]) -> Float[Tensor, "any s h"]:
+    """What is told, where there is something to be told of."""
+    return told * (index != middle.NONE)[..., None]
+
+
+def _share(progress: Progress | None, part: int, parts: int, units: int) -> Progress | None:
+    """Tells `progress` of one of several equal parts, of so many units each."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(round((part + done / total) * units), parts * units)
