@@ -9,11 +9,11 @@ import torch
 
 from counterpoint import config, rng
 from counterpoint.chordino import LABELS
-from counterpoint.conditioners.base import drop
+from counterpoint.conditioners.base import DropConfig, drop
 from counterpoint.conditioners.controls import CONTROLS, LANES, ControlsConfig
 from counterpoint.music import Key
 from counterpoint.recipe.system import begin_as
-from counterpoint.systems import jasco, musicgen
+from counterpoint.systems import jasco
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.meanflow import MeanflowConfig, student_config
@@ -164,20 +164,34 @@ def test_dropout_is_joint_and_independent_and_an_items_own():
     names = ("text", "chords", "melody")
     values = {name: [1] * 4000 for name in names}
     gens = rng.generators(range(4000))
-    kept = drop(values, names, gens, drop_all=0.2, drop_each=0.1, drop_music=0.5)
+    how = DropConfig(drop_all=0.2, drop_each=0.1, drop_music=0.5)
+    kept = drop(values, names, gens, how)
     told = np.array([[entry is not None for entry in kept[name]] for name in names])
     shares = told.mean(1)
     np.testing.assert_allclose(shares, [0.8 * 0.9, 0.8 * 0.5, 0.8 * 0.5], atol=0.03)
     assert abs((~told).all(0).mean() - (0.2 + 0.8 * 0.1 * 0.5 * 0.5)) < 0.03
     assert abs((told[1] & told[2]).mean() - 0.8 * 0.25) < 0.03, "chords and melody are left out apart from each other"
-    again = drop({name: [1] for name in names}, names, rng.generators([17]), 0.2, 0.1, 0.5)
+    again = drop({name: [1] for name in names}, names, rng.generators([17]), how)
+    assert [again[name][0] for name in names] == [kept[name][17] for name in names]
+
+
+def test_any_number_of_controls_is_told_equally_often():
+    names = ("text", "score", "chords", "melody", "drums")
+    values = {name: [1] * 4000 for name in names}
+    how = DropConfig(drop_all=0.0, drop_each=0.1, drop_music="any", drop_score=0.75)
+    kept = drop(values, names, rng.generators(range(4000)), how)
+    told = np.array([[entry is not None for entry in kept[name]] for name in names])
+    np.testing.assert_allclose(told.mean(1), [0.9, 0.25, 0.5, 0.5, 0.5], atol=0.03)
+    np.testing.assert_allclose(np.bincount(told[2:].sum(0)) / 4000, [0.25] * 4, atol=0.03)
+    again = drop({name: [1] for name in names}, names, rng.generators([17]), how)
     assert [again[name][0] for name in names] == [kept[name][17] for name in names]
 
 
 def test_settings_without_controls_are_those_of_before():
     for settings in (JascoConfig.tiny(), MusicgenConfig.tiny()):
         content = settings.model_dump(mode="json")
-        assert content.pop("controls") == dict.fromkeys(CONTROLS) and content.pop("drop_music") is None
+        assert content.pop("controls") == dict.fromkeys(CONTROLS)
+        assert content.pop("drop_music") is None and content.pop("drop_score") is None
         assert config.parse(type(settings), content) == settings
     assert ControlsConfig.model_validate({"chords": {}, "melody": "none"}).names == ("chords",)
 
@@ -185,4 +199,3 @@ def test_settings_without_controls_are_those_of_before():
 def test_a_codec_without_tokens_has_no_drums_to_tell():
     with pytest.raises(ValueError, match="first codebook"):
         config.parse(JascoConfig, {"controls": {"drums": {}}}).build(replace(SPEC, levels=0, bins=0))
-    assert musicgen.MusicgenConfig.tiny().dropped == (0.2, 0.1, 0.1)

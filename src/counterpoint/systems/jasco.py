@@ -18,7 +18,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from torch import Generator, Tensor, nn
 
 from counterpoint import rng
-from counterpoint.conditioners.base import drop
+from counterpoint.conditioners.base import DropConfig, drop
 from counterpoint.conditioners.controls import ControlsConfig, conditioners, frame_channels
 from counterpoint.conditioners.score import OptionalScore, ScoreConfig
 from counterpoint.conditioners.text import TextConfig
@@ -65,7 +65,7 @@ class Distilled(Config):
     longest: float = Field(default=1.0, gt=0, le=1)
 
 
-class JascoConfig(Config):
+class JascoConfig(DropConfig):
     """The paper's model is the default; recipes state what differs."""
 
     kind: Literal["jasco"] = "jasco"
@@ -83,12 +83,6 @@ class JascoConfig(Config):
     distilled: Distilled | None = None
     """What a network of average velocities has learnt, which makes music in few steps (systems/meanflow.py); None for a network
     of velocities."""
-    drop_all: float = Field(default=0.2, ge=0, le=1)
-    """Chance that an item is told nothing in training."""
-    drop_each: float = Field(default=0.1, ge=0, le=1)
-    """Chance, for each condition by itself, that an item is not told it."""
-    drop_music: float | None = Field(default=None, ge=0, le=1)
-    """The same for a score and each control, where it is another chance than that of words."""
     canvas: float = Field(default=0.0, ge=0, le=1)
     """Chance that a part of an item is given in training; without it the model can generate but not continue or repair."""
     window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
@@ -110,11 +104,6 @@ class JascoConfig(Config):
                 f"a distilled model takes its own steps, so sampling.solver = {self.sampling.solver!r} is not for it."
             )
         return self
-
-    @property
-    def dropped(self) -> tuple[float, float, float]:
-        """Chances that all is left out, the words, and each of what tells of notes."""
-        return self.drop_all, self.drop_each, self.drop_each if self.drop_music is None else self.drop_music
 
     @staticmethod
     def tiny() -> "JascoConfig":
@@ -198,7 +187,7 @@ class Jasco(System):
         if batch.frames is None or batch.mask is None or not batch.frames.is_floating_point():
             raise ValueError("jasco learns from continuous frames: encode the corpus first (counterpoint encode).")
         data = self._normalise(batch.frames).masked_fill(~batch.mask[..., None], 0.0)
-        told = drop(batch.values, self.conditions, gens, *self.config.dropped)
+        told = drop(batch.values, self.conditions, gens, self.config)
         given = self._draw_given(batch.mask.cpu(), gens).to(data.device)
         return Lesson(data, batch.mask, given, told)
 

@@ -19,7 +19,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 
 from counterpoint import rng
-from counterpoint.conditioners.base import drop
+from counterpoint.conditioners.base import DropConfig, drop
 from counterpoint.conditioners.controls import ControlsConfig, conditioners, frame_channels
 from counterpoint.conditioners.score import OptionalScore, ScoreConfig
 from counterpoint.conditioners.text import TextConfig
@@ -44,7 +44,7 @@ class Sampling(Config):
     """How much of the deviation that guidance adds to the logits is taken back."""
 
 
-class MusicgenConfig(Config):
+class MusicgenConfig(DropConfig):
     """The paper's network is the default, and what needs no download; recipes state what differs."""
 
     kind: Literal["musicgen"] = "musicgen"
@@ -57,12 +57,6 @@ class MusicgenConfig(Config):
     """Steps by which each level lags; as many leading levels of the codec are made as there are delays."""
     head_bias: bool = Field(default_factory=has_biases)
     """Whether the layers that predict tokens have biases: as a rule, not with MusicGen's positions, and otherwise they have."""
-    drop_all: float = Field(default=0.2, ge=0, le=1)
-    """Chance that an item is told nothing in training."""
-    drop_each: float = Field(default=0.1, ge=0, le=1)
-    """Chance, for each condition by itself, that an item is not told it."""
-    drop_music: float | None = Field(default=None, ge=0, le=1)
-    """The same for a score and each control, where it is another chance than that of words."""
     noise: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of the history's tokens that are replaced by chance ones in training, against exposure bias."""
     middle: float = Field(default=0.0, ge=0, le=1)
@@ -80,11 +74,6 @@ class MusicgenConfig(Config):
         if not self.backbone.causal:
             raise ValueError("backbone.causal is false, but one frame is made after another; set it to true.")
         return self
-
-    @property
-    def dropped(self) -> tuple[float, float, float]:
-        """Chances that all is left out, the words, and each of what tells of notes."""
-        return self.drop_all, self.drop_each, self.drop_each if self.drop_music is None else self.drop_music
 
     @staticmethod
     def tiny() -> "MusicgenConfig":
@@ -143,7 +132,7 @@ class Musicgen(System):
             raise ValueError("musicgen learns from tokens: encode the corpus with a codec that has them (counterpoint encode).")
         gens = rng.generators(batch.seeds)
         delays = self.config.delays
-        told = drop(batch.values, self.conditions, gens, *self.config.dropped)
+        told = drop(batch.values, self.conditions, gens, self.config)
         cond = self.conditioners(told, self.spec, batch.frames.shape[-1], len(batch))
         tokens = batch.frames[:, : len(delays)]
         order = None if self.marks is None else self._draw_order(batch.mask, gens)
