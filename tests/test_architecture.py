@@ -17,7 +17,7 @@ LAYERS = [
     {"bad_batch"},
     {"labelling"},
     {"evaluation", "encoding", "listening"},
-    {"comparison", "adherence", "provenance"},
+    {"comparison", "adherence", "provenance", "review"},
     {"generation", "destination"},
     {"amendment"},
     {"planning", "editing"},

@@ -275,6 +275,7 @@ class Model:
             **({"files": files} if (files := digests(asked.controls())) else {}),
             "plan": "none" if score is None else print_chart(score),
             "summary": "none" if score is None else planning.summary(score),
+            **({} if task is None else {"made": [list(span) for span in task.spans]}),
             "note": "; ".join(note for note in notes if note),
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
             **({} if asked.method is None else {"method": asked.method}),
