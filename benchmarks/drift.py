@@ -4,9 +4,9 @@
     python benchmarks/drift.py report --markdown benchmarks/results/drift.md --figure docs/drift.png
 
 `make` gives each model the first clips of the split test, with their captions and the clips' places as seeds, told a plan
-(`auto`: what is heard of the clip, and what is composed to go on) or words alone (`none`); it keeps the audio, and what is heard
-of it (`metrics/drift.py`), under --out, and goes on where it was stopped.  Rows of the report are means and 95 % bootstrap
-intervals over clips, ten seconds each; the first ten are the clip itself.
+(`auto`: what is heard of the clip, and what is composed to go on) or words alone (`none`); it keeps the audio, and what is
+heard of it (`metrics/drift.py`), under --out, and goes on where it was stopped.  Rows of the report are means and 95 %
+bootstrap intervals over clips, ten seconds each; the first ten are the clip itself.
 """
 
 import argparse
