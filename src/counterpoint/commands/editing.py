@@ -42,7 +42,6 @@ REPORT = ".report.json"
 
 def make(model: "Model", asked: "Request", output: str | None, format: Format | None, report: bool) -> None:
     """The pieces of a request, each written and told as soon as it is there."""
-    model.check(asked)
     targets = files(asked, output, format, REPORT if report else "")
     started, written = perf_counter(), 0
     with (
