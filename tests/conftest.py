@@ -38,6 +38,7 @@ ROOMS = (
     "systems.jasco",
     "systems.musicgen",
     "systems.score",
+    "tries",
     "types",
 )
 """Those whose signatures tell shapes: they are checked wherever the tests lead."""

@@ -20,7 +20,7 @@ LAYERS = [
     {"comparison", "adherence"},
     {"generation", "destination"},
     {"planning"},
-    {"hub", "sampler", "sketch", "takes"},
+    {"hub", "sampler", "sketch", "takes", "tries"},
     {"controls"},
     {"systems", "request", "journal"},
     {"codecs", "conditioners", "paradigms", "data", "metrics", "embedders"},

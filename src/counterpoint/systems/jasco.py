@@ -239,7 +239,8 @@ class Jasco(System):
         sampling = sampling or self.config.sampling
         if not isinstance(sampling, Sampling):
             raise ValueError("jasco is sampled by steps, solver and guidance.")
-        zero_shot, some = self._zero_shot(canvas, sampling), canvas.given.any(1)
+        some = canvas.given.any(1)
+        zero_shot = self.hears_zero_shot(sampling) and bool(some.any())
         if zero_shot and not bool(some.all()):
             return self._apart(some, canvas, values, seeds, sampling, progress)
         gens = rng.generators(seeds)
@@ -256,17 +257,15 @@ class Jasco(System):
         made = made * self.get_buffer("std") + self.get_buffer("mean")
         return torch.where(given[..., None], canvas.frames, made)
 
-    def _zero_shot(self, canvas: Canvas, sampling: Sampling) -> bool:
+    def hears_zero_shot(self, sampling: Sampling) -> bool:
         """Whether what is given is heard zero-shot.  Raises ValueError for a way to hear it that this model does not have."""
         learnt, distilled = self.config.canvas > 0, self.config.distilled is not None
         method = sampling.method or ("supervised" if learnt or distilled else "zero-shot")
-        if method == "supervised":
-            if sampling.method is not None and not learnt:
-                raise ValueError("This model has not learnt to be given frames; take the method zero-shot.")
-            return False
-        if distilled:
+        if sampling.method == "supervised" and not learnt:
+            raise ValueError("This model has not learnt to be given frames; take the method zero-shot.")
+        if method == "zero-shot" and distilled:
             raise ValueError("This model is distilled and leaps where zero-shot takes small steps; take the method supervised.")
-        return bool(canvas.given.any())
+        return method == "zero-shot"
 
     def _apart(
         self,
