@@ -39,6 +39,7 @@ ROOMS = (
     "systems.jasco",
     "systems.musicgen",
     "systems.score",
+    "tries",
     "types",
 )
 """Those whose signatures tell shapes: they are checked wherever the tests lead."""

@@ -21,7 +21,7 @@ LAYERS = [
     {"generation", "destination"},
     {"amendment"},
     {"planning", "editing"},
-    {"hub", "sampler", "sketch", "takes"},
+    {"hub", "sampler", "sketch", "takes", "tries"},
     {"controls"},
     {"systems", "request", "journal", "windows"},
     {"source"},
