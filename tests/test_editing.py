@@ -93,6 +93,25 @@ def test_what_is_given_stays_to_the_bit_or_the_task_is_refused(
     assert (whole[given.numpy()] == before[given[start : start + 2 * rate].numpy()]).all()
 
 
+def test_of_several_tries_one_is_kept_and_told(models: dict[str, Model], file: Path) -> None:
+    order = asked(file, spans=[(0.5, 1.2)], tries=3)
+    take = next(models["tiny"].takes(order))
+    (choice,) = take.record["tried"]
+    first = next(models["tiny"].takes(asked(file, spans=[(0.5, 1.2)])))
+    assert len(choice["tried"]) == 3 and choice["tried"][0]["seed"] == 3 and take.record["tries"] == 3
+    assert torch.equal(take.audio, first.audio) == (choice["kept"] == 0)
+    assert torch.equal(next(models["tiny"].takes(order)).audio, take.audio)
+
+
+def test_zero_shot_is_a_method_of_flows_that_are_not_distilled(models: dict[str, Model], file: Path) -> None:
+    own, led = (next(models["tiny"].takes(asked(file, spans=[(0.5, 1)], method=name))) for name in (None, "zero-shot"))
+    assert led.record["method"] == "zero-shot" and not torch.equal(own.audio, led.audio)
+    assert torch.equal(led.audio[:, :4000], own.audio[:, :4000])
+    for name in ("tiny-fast", "tiny-ar", "tiny-middle"):
+        with pytest.raises(ValueError, match=f"^{name} does not fill gaps by the method zero-shot; it knows"):
+            models[name].check(asked(file, spans=[(0.5, 1)] if name != "tiny-ar" else (), after=1.0, method="zero-shot"))
+
+
 @pytest.mark.parametrize("plan", ["auto", "none"])
 def test_what_lies_in_a_span_is_never_heard(models: dict[str, Model], file: Path, tmp_path: Path, plan: str) -> None:
     sound, rate = audio.read(file)

@@ -14,15 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 import counterpoint
-from counterpoint import amendment, editing, planning, request, sampler, windows
+from counterpoint import amendment, editing, planning, request, sampler, tries, windows
 from counterpoint import audio as sound
 from counterpoint.chart import print_chart
-from counterpoint.conditioners.text import T5Config
-from counterpoint.conditioners.words import WordsConfig, tokenize
 from counterpoint.config import Config
 from counterpoint.controls.given import digests
 from counterpoint.controls.held import Held
-from counterpoint.controls.told import laid_out, values_of, windowed
+from counterpoint.controls.told import laid_out, unheard, values_of, windowed
 from counterpoint.editing import Task
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import SYSTEMS, Checkpoint, Manifest
@@ -206,8 +204,11 @@ class Model:
             own = job.seed if i == 0 else mix(job.seed, i)
             part = Canvas(place.clone(), given[:, here].clone())
             told, heard = windowed(job.values, here), share(progress, i, len(places))
-            place.copy_(self.system.generate(part, told, [own], job.sampling, heard))
+            made, choice = tries.best(self.system, self.codec, part, told, [own], job.sampling, job.tries, progress=heard)
+            place.copy_(made)
             given[:, here] = True
+            if job.tries > 1:
+                job.record.setdefault("tried", []).append(choice[0].record)
         return done
 
     def _chunks(self, job: "_Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
@@ -278,11 +279,11 @@ class Model:
             **({} if task is None else {"made": [list(span) for span in task.spans]}),
             "note": "; ".join(note for note in notes if note),
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
-            **({} if asked.method is None else {"method": asked.method}),
+            **asked.model_dump(include={"method", "tries"}, exclude_defaults=True),
             "sampling": sampling.model_dump(mode="json"),
             **({} if score is None else {"score": pack_score(score)}),
         }
-        return _Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started, task)
+        return _Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started, task, asked.tries)
 
     def _check_controls(self, asked: Request, held: Held) -> None:
         """Raises ValueError for a control that neither the model understands nor a plan can honour."""
@@ -350,6 +351,8 @@ class _Job:
     """Seconds that the planning took."""
     task: Task | None = None
     """What is given, and where something is to be made."""
+    tries: int = 1
+    """Fillings of a window, of which the best is kept."""
 
 
 def _device(name: str) -> torch.device:
@@ -371,18 +374,6 @@ def _made_on(device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "threads": torch.get_num_threads(),
     }
-
-
-def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
-    """The words of a prompt that a model without a plan does not hear: those not in its vocabulary, or beyond its longest.
-
-    T5 has pieces for every word.
-    """
-    if isinstance(words, T5Config):
-        return ()
-    tokens = tokenize(text)
-    heard = set(words.vocabulary) & set(tokens[: words.longest])
-    return tuple(token for token in dict.fromkeys(tokens) if token not in heard)
 
 
 def share(progress: Progress | None, i: int, count: int) -> Progress | None:
