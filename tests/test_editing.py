@@ -253,6 +253,9 @@ def test_what_nobody_has_written_is_heard(models: dict[str, Model]) -> None:
     assert plan.score.bpm == pytest.approx(120, rel=0.01) and plan.score.key == score.key
     assert "what is heard" in plan.note
     assert any(n.start > 16 for track in plan.score.tracks for n in track.notes)
+    gap = amendment.make("a pop song", task_with(played, spans=[(3.0, 5.5)]), 0).score
+    assert gap.bpm == pytest.approx(120, rel=0.01) and gap.key == score.key
+    assert any(3 <= n.start < 5.5 for track in gap.tracks for n in track.notes)
     silent = Take(torch.zeros(1, 16000), 16000, 0, {}, None)
     assert "nothing was heard" in amendment.make("a pop song", task_with(silent, after=2.0), 0).note
 
