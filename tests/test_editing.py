@@ -360,6 +360,8 @@ MISTAKES = [
     (["continue", "FILE", "piano", "--seconds", "700"], "must last from 0.1 to 600 seconds"),
     (["continue", "FILE", "piano", "--seconds", "599"], "tiny makes at most 600 seconds"),
     (["continue", "FILE", "piano", "-o", "FILE"], "take.wav is what is given, and would be lost"),
+    (["retake", "FILE", "-o", "FILE"], "take.wav is what is given, and would be lost"),
+    (["regenerate", "FILE", "-o", "FILE"], "take.wav is what is given, and would be lost"),
     (["retake", "STEREO"], "stereo.wav holds no record of how it was made"),
     (["retake", "STEREO", "--strength", "0.5"], "stereo.wav does not tell how it was made; describe its music in words"),
     (["regenerate", "STEREO"], "stereo.wav holds no record of how it was made"),

@@ -40,9 +40,9 @@ REPORT = ".report.json"
 """What the report beside a file of audio ends in."""
 
 
-def make(model: "Model", asked: "Request", output: str | None, format: Format | None, report: bool) -> None:
-    """The pieces of a request, each written and told as soon as it is there."""
-    targets = files(asked, output, format, REPORT if report else "")
+def make(model: "Model", asked: "Request", file: str, output: str | None, format: Format | None, report: bool) -> None:
+    """The pieces of a request that `file` is the matter of, each written and told as soon as it is there."""
+    targets = files(asked, file, output, format, REPORT if report else "")
     started, written = perf_counter(), 0
     with (
         interruptible(lambda: f"{written} of {asked.count} pieces are written" if written else NOTHING),
@@ -56,10 +56,10 @@ def make(model: "Model", asked: "Request", output: str | None, format: Format | 
             written += 1
 
 
-def files(asked: "Request", output: str | None, format: Format | None, beside: str = "") -> list[Path]:
-    """Where the pieces go.  Raises ValueError where that is the given audio itself, which would be lost."""
-    given = [] if asked.source is None else [Path(asked.source.name)]
-    kept = "flac" if given and given[0].suffix.lower() == ".flac" else None
+def files(asked: "Request", file: str, output: str | None, format: Format | None, beside: str = "") -> list[Path]:
+    """Where the pieces go.  Raises ValueError where that is what is given, which would be lost."""
+    given = [Path(file).expanduser(), *([] if asked.source is None else [Path(asked.source.name)])]
+    kept = "flac" if given[0].suffix.lower() == ".flac" else None
     suffix = format or (kept if output is None or not Path(output).suffix else None)
     seeds = range(asked.seed, asked.seed + asked.count)
     targets = [destination.audio_file(asked.text, output, suffix, seed, asked.count, beside) for seed in seeds]

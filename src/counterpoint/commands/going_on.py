@@ -49,4 +49,4 @@ def go_on(
     given = {"source": file, "after": seconds, "before": before, "method": method}
     planned = {"plan": plan, "plan_seed": plan_seed, "planner": planner}
     asked = request.read({"text": prompt, "seed": seed, "count": count, **given, **planned, **(sampling or {})})
-    editing.make(generation.load(model or "jasco-tiny", device), asked, output, format, report)
+    editing.make(generation.load(model or "jasco-tiny", device), asked, file, output, format, report)
