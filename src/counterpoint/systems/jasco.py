@@ -48,15 +48,24 @@ class Sampling(Config):
     """Flow times between which guidance acts; elsewhere the conditions are followed as learnt, for one evaluation."""
     guidance_rescale: float = Field(default=0.0, ge=0, le=1)
     """How much of the deviation that guidance adds is taken back."""
+    strength: float = Field(default=1.0, gt=0, le=1)
+    """Below 1 the canvas' own frames, noised to the flow time 1 - strength, are where the flow begins (SDEdit, Meng et al.
+    2022, algorithm 1): what is not given is like what was there."""
     method: Method | None = None
     """How given frames are heard: as in training, or zero-shot, by a network that knows nothing of them and is led (repair.py);
     None: as in training, where there was such."""
     strategy: repair.StrategyName | None = None
-    """How it is led, and the numbers of that (repair.How); None: repair.DEFAULT, or with
-    another solver than Euler's replacement, and How()."""
+    """How it is led, and the numbers of that (repair.How); None: repair.DEFAULT, or replacement
+    with another solver than Euler's, and How()."""
     churn: float | None = Field(default=None, ge=0, le=1)
     repeats: int | None = Field(default=None, ge=2, le=20)
     reach: float | None = Field(default=None, gt=0, le=1000, allow_inf_nan=False)
+
+    @property
+    def times(self) -> Float[Tensor, " steps_and_one"]:
+        """The schedule, from where the flow begins."""
+        times = SCHEDULES[self.schedule](self.steps)
+        return times if self.strength == 1 else 1 - self.strength * (1 - times)
 
     @property
     def repair(self) -> tuple[repair.StrategyName, repair.How]:
@@ -245,15 +254,17 @@ class Jasco(System):
             return self._apart(some, canvas, values, seeds, sampling, progress)
         gens = rng.generators(seeds)
         noise = rng.randn(canvas.frames.shape[1:], gens).to(canvas.frames)
-        given = canvas.given
-        data = torch.where(given[..., None], self._normalise(canvas.frames), 0.0)
+        given, start = canvas.given, noise
+        data = self._normalise(canvas.frames)
+        if sampling.strength < 1:
+            start, _ = flow.path(noise, data, noise.new_full((len(noise),), 1 - sampling.strength), self.config.sigma_min)
+        data = torch.where(given[..., None], data, 0.0)
         field = self._field(canvas, values, sampling, data, torch.zeros_like(given) if zero_shot else given)
         known, (strategy, how) = repair.Known(data, given, noise, gens, self.config.sigma_min), sampling.repair
         if zero_shot and strategy != "replacement":
-            times = SCHEDULES[sampling.schedule](sampling.steps).to(noise)
-            made = repair.STRATEGIES[strategy](field, noise, times, known, how, progress).x
+            made = repair.STRATEGIES[strategy](field, start, sampling.times.to(noise), known, how, progress).x
         else:  # which any solver can follow
-            made = self._solve(repair.straightened(field, known), noise, sampling, progress)
+            made = self._solve(repair.straightened(field, known), start, sampling, progress)
         made = made * self.get_buffer("std") + self.get_buffer("mean")
         return torch.where(given[..., None], canvas.frames, made)
 
@@ -308,7 +319,7 @@ class Jasco(System):
     def _solve(
         self, field: Callable[..., Tensor], noise: Float[Tensor, "b t d"], sampling: Sampling, progress: Progress | None
     ) -> Float[Tensor, "b t d"]:
-        times = SCHEDULES[sampling.schedule](sampling.steps).to(noise)
+        times = sampling.times.to(noise)
         if self.config.distilled is not None:
             return leaps(field, noise, times, progress).x
         if sampling.solver == "dopri5":
