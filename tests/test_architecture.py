@@ -27,7 +27,7 @@ LAYERS = [
     {"analysis"},
     {"nn", "workers"},
     {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map", "chordino", "parallel", "optim"},
-    {"music", "rng", "pieces"},
+    {"music", "rng", "pieces", "weights"},
     {"types", "config", "files"},
 ]
 """From the top down: a room imports rooms below it."""
