@@ -13,59 +13,11 @@ from counterpoint.conditioners.text import T5Config
 from counterpoint.hub import anatomy, checkpoint, encodec_layout, musicgen_layout
 from counterpoint.systems.musicgen import Musicgen, Sampling
 from counterpoint.types import Canvas, Cond, Spec
+from tiny_musicgens import BINS, decoder_settings, scattered, tokenized
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'text'")
 
-BINS = 64
 TEXTS = ["slow piano in a minor", "fast"]
-
-
-def decoder_settings(levels: int, width: int, **settings):
-    sizes = {"vocab_size": BINS, "num_hidden_layers": 3, "ffn_dim": 3 * width, "num_attention_heads": 4, "hidden_size": width}
-    special = {"pad_token_id": BINS, "bos_token_id": BINS}
-    return transformers.MusicgenDecoderConfig(num_codebooks=levels, **sizes, **special, **settings)
-
-
-def scattered(model: torch.nn.Module, seed: int) -> torch.nn.Module:
-    """Weights of which none is small enough to hide."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.normal_(std=1.0 if "embed_tokens" in name else 0.2, generator=generator)
-            if "norm" in name and name.endswith("weight"):
-                parameter.add_(1)
-    return model.eval()
-
-
-@pytest.fixture(scope="session")
-def whole(tiny_t5, tmp_path_factory):
-    """Builds the folder of a whole model once for each number of levels and width, with the model."""
-    made = {}
-
-    def build(levels: int, width: int, channels: int = 1):
-        if (levels, width, channels) not in made:
-            bandwidth = 0.3 * levels / channels  # 50 frames a second, 6 bits a token
-            sizes = {"num_filters": 4, "hidden_size": 16, "codebook_dim": 16, "codebook_size": BINS}
-            shape = {"sampling_rate": 800, "upsampling_ratios": [4, 4], "target_bandwidths": [bandwidth]}
-            codec = transformers.EncodecConfig(**sizes, **shape, normalize=False, use_causal_conv=False)
-            text = transformers.T5Config.from_pretrained(tiny_t5)
-            settings = transformers.MusicgenConfig(
-                text_encoder=text, audio_encoder=codec, decoder=decoder_settings(levels, width, audio_channels=channels)
-            )
-            model = scattered(transformers.MusicgenForConditionalGeneration(settings), seed=levels + width)
-            for layer in model.audio_encoder.quantizer.layers:
-                layer.codebook.embed.normal_(generator=torch.Generator().manual_seed(0))
-            folder = tmp_path_factory.mktemp("whole")
-            model.save_pretrained(folder)
-            transformers.AutoTokenizer.from_pretrained(tiny_t5).save_pretrained(folder)
-            made[levels, width, channels] = folder, model
-        return made[levels, width, channels]
-
-    return build
-
-
-def tokenized(folder, texts: list[str]):
-    return transformers.AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
 
 
 @pytest.mark.parametrize("compat", ["mask", "audiocraft"])

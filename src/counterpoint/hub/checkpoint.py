@@ -28,7 +28,7 @@ from counterpoint.files import renamed
 from counterpoint.hub import foreign, licences, storage
 from counterpoint.hub.filling import fill
 from counterpoint.hub.foreign import Opened
-from counterpoint.hub.location import CARD, CONFIG, locate, shipped
+from counterpoint.hub.location import CARD, CONFIG, locate, name_of, shipped
 from counterpoint.hub.storage import Bits
 from counterpoint.systems.base import System
 from counterpoint.systems.ear import Ear, EarConfig
@@ -203,7 +203,7 @@ def load(source: str | Path) -> Checkpoint:
     config = settings.parse(SYSTEMS[manifest.kind], manifest.config, source=str(folder / CONFIG))
     system = config.build(spec)
     _fill(system, folder, manifest.weights)
-    return Checkpoint(system, config, codec, Path(folder).name, f"{manifest.version}+{manifest.weights[:8]}", manifest)
+    return Checkpoint(system, config, codec, name_of(source, folder), f"{manifest.version}+{manifest.weights[:8]}", manifest)
 
 
 def _of_others(source: str | Path, folder: Path, content: Opened) -> Checkpoint:
@@ -214,7 +214,14 @@ def _of_others(source: str | Path, folder: Path, content: Opened) -> Checkpoint:
     capability = manifest.capability.model_copy(update={"licence": licence})
     manifest = manifest.model_copy(update={"weights": content.digest, "capability": capability})
     version = f"{manifest.version}+{content.digest[:8]}"
-    return Checkpoint(content.system, content.config, content.codec, folder.name, version, manifest)
+    return Checkpoint(content.system, content.config, content.codec, name_of(source, folder), version, manifest)
+
+
+def is_codec(folder: Path) -> bool:
+    """Whether a checkpoint's folder holds a codec, whoever wrote it.  Raises ValueError where it holds nothing known."""
+    if foreign.codec_alone(folder) or foreign.system_there(folder):
+        return foreign.codec_alone(folder)
+    return read_manifest(folder).kind in CODECS
 
 
 def load_codec(source: str | Path, download: bool = True) -> Codec:

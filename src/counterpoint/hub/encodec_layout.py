@@ -40,7 +40,7 @@ _OLDER = (("**.weight_g", "**.parametrizations.weight.original0"), ("**.weight_v
 CODES = (("quantizer.layers.*.codebook.embed", "quantizer.books.*.codes"),)
 """Where codebooks lie; all other names are the same."""
 
-_LEARNING = ("inited", "cluster_size", "embed_avg")
+LEARNING = ("inited", "cluster_size", "embed_avg")
 """What only the training of a codebook needs."""
 
 
@@ -73,7 +73,7 @@ def settings(content: Mapping[str, Any]) -> EncodecConfig:
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Their tensors by our names; what only their training needs is left out."""
-    kept = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in _LEARNING}
+    kept = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in LEARNING}
     measured_by_nobody_yet = {"mean": torch.zeros(()), "std": torch.ones(())}
     return measured_by_nobody_yet | to_ours(to_ours(kept, _OLDER), CODES)
 

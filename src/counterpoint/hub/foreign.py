@@ -13,11 +13,13 @@ from torch import Tensor
 
 from counterpoint import weights
 from counterpoint.codecs.base import Codec
+from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.stereo import StereoConfig
-from counterpoint.conditioners.text import T5Config
-from counterpoint.hub import encodec_layout, musicgen_layout, oobleck_layout
+from counterpoint.conditioners.text import T5Config, TextConfig
+from counterpoint.hub import audiocraft, audiocraft_layout, encodec_layout, musicgen_layout, oobleck_layout
+from counterpoint.hub.audiocraft import Package
 from counterpoint.hub.filling import fill
-from counterpoint.hub.location import CONFIG
+from counterpoint.hub.location import CONFIG, fetched
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
@@ -39,6 +41,8 @@ def system(folder: Path) -> Opened | None:
     """What generates in a folder that another library wrote; None where the folder is one of ours.  Raises ValueError."""
     if (content := musicgen_layout.written_by_transformers(folder / CONFIG)) is not None:
         return _musicgen(folder, content)
+    if (folder / audiocraft.SYSTEM).is_file():
+        return _of_audiocraft(folder, audiocraft.opened(folder / audiocraft.SYSTEM))
     if codec_alone(folder):
         raise ValueError(f"{str(folder)!r} is a codec, which does not generate; name a generator such as jasco-tiny.")
     return None
@@ -58,18 +62,23 @@ def codec(folder: Path) -> Codec | None:
         vae = oobleck_layout.settings(content).build()
         fill(vae, oobleck_layout.rename(weights.read(parts)), parts[0])
         return vae
+    if (folder / audiocraft.CODEC).is_file():
+        mono = _encodec_of_audiocraft(folder)
+        return _each_channel(mono) if _is_stereo(folder) else mono
     return None
 
 
 def codec_alone(folder: Path) -> bool:
     """Whether another library wrote the folder, and it holds a codec without a system."""
     written = (encodec_layout.written_by_transformers, oobleck_layout.written_by_diffusers)
-    return any(read(folder / CONFIG) is not None for read in written)
+    lone = (folder / audiocraft.CODEC).is_file() and not system_there(folder)
+    return lone or any(read(folder / CONFIG) is not None for read in written)
 
 
 def system_there(folder: Path) -> bool:
     """Whether another library wrote the folder, and it holds a system."""
-    return musicgen_layout.written_by_transformers(folder / CONFIG) is not None
+    theirs = musicgen_layout.written_by_transformers(folder / CONFIG) is not None
+    return theirs or (folder / audiocraft.SYSTEM).is_file()
 
 
 def _musicgen(folder: Path, content: Mapping[str, Any]) -> Opened:
@@ -80,9 +89,7 @@ def _musicgen(folder: Path, content: Mapping[str, Any]) -> Opened:
     parts = weights.files(folder)
     tensors = weights.read(parts)
     made = _codec_of_musicgen(folder, content, tensors)
-    if decoder["vocab_size"] != made.spec.bins or len(config.delays) > made.spec.levels:
-        asked, known = f"{len(config.delays)} of {decoder['vocab_size']}", f"{made.spec.levels} of {made.spec.bins}"
-        raise ValueError(f"{folder} makes {asked} tokens a frame, but its codec knows {known}; save it with its own codec.")
+    _check_tokens(folder, config, decoder["vocab_size"], made)
     built = config.build(made.spec)
     fill(built, musicgen_layout.rename(tensors), parts[0])
     return Opened(config, built, made, weights.digest(parts))
@@ -92,12 +99,67 @@ def _codec_of_musicgen(folder: Path, content: Mapping[str, Any], tensors: Mappin
     """Where the decoder makes two channels, the codec of one codes each."""
     mono = encodec_layout.settings(_part(folder, content, "audio_encoder"))
     stereo = _part(folder, content, "decoder").get("audio_channels", 1) == 2
-    made = (StereoConfig(mono=mono) if stereo else mono).build()
+    made = mono.build()
     prefix = "audio_encoder."
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    named = encodec_layout.rename(own)
-    fill(made, {f"mono.{name}": tensor for name, tensor in named.items()} if stereo else named, folder / weights.SAFE)
+    fill(made, encodec_layout.rename(own), folder / weights.SAFE)
+    return _each_channel(made) if stereo else made
+
+
+def _each_channel(mono: Codec) -> Codec:
+    """A codec of one channel for two."""
+    if not isinstance(mono, Encodec) or mono.channels != 1:
+        raise ValueError("Left and right are coded apart by an EnCodec of one channel, and this codec is another.")
+    stereo = StereoConfig(mono=mono.config).build()
+    stereo.mono.load_state_dict(mono.state_dict())
+    return stereo.eval()
+
+
+def _of_audiocraft(folder: Path, package: Package) -> Opened:
+    """A MusicGen as AudioCraft exports it."""
+    config = audiocraft_layout.musicgen(package)
+    config = config.model_copy(update={"words": _beside(folder, config.words)})
+    made = _encodec_of_audiocraft(folder)
+    made = _each_channel(made) if package.get("interleave_stereo_codebooks.use", False) else made
+    _check_tokens(folder, config, package.stated("transformer_lm.card"), made)
+    built = config.build(made.spec)
+    fill(built, audiocraft_layout.rename_musicgen(package.tensors), package.path, "xp.cfg")
+    return Opened(config, built, made, weights.digest([package.path]))
+
+
+def _beside(folder: Path, words: TextConfig) -> TextConfig:
+    """The text encoder in a folder of its own in the model's, where there is one; else it is looked for when first needed."""
+    if isinstance(words, T5Config) and (own := folder / words.model.rpartition("/")[2]).is_dir():
+        return words.model_copy(update={"model": str(own)})
+    return words
+
+
+def _encodec_of_audiocraft(folder: Path) -> Codec:
+    """The codec in the folder, or, where the file only names one, in a folder of that name in it, or fetched before."""
+    if not (folder / audiocraft.CODEC).is_file():
+        raise ValueError(f"{folder} has no {audiocraft.CODEC}, the codec of its model; fetch or export it, too.")
+    package = audiocraft.opened(folder / audiocraft.CODEC)
+    if package.pretrained is not None:
+        own = folder / package.pretrained.rpartition("/")[2]
+        named = own if own.is_dir() else fetched(package.pretrained)
+        if (found := codec(named)) is None:
+            raise ValueError(f"{named} holds no codec of another library, which {package.path} names; fetch it again.")
+        return found
+    made = audiocraft_layout.encodec(package).build()
+    fill(made, audiocraft_layout.rename_encodec(package.tensors), package.path, "xp.cfg")
     return made
+
+
+def _is_stereo(folder: Path) -> bool:
+    """Whether AudioCraft's system in the folder, if there is one, takes its codec for each of two channels."""
+    path = folder / audiocraft.SYSTEM
+    return path.is_file() and bool(audiocraft.opened(path).get("interleave_stereo_codebooks.use", False))
+
+
+def _check_tokens(folder: Path, config: MusicgenConfig, bins: int, made: Codec) -> None:
+    if bins != made.spec.bins or len(config.delays) > made.spec.levels:
+        asked, known = f"{len(config.delays)} of {bins}", f"{made.spec.levels} of {made.spec.bins}"
+        raise ValueError(f"{folder} makes {asked} tokens a frame, but its codec knows {known}; save it with its own codec.")
 
 
 def _part(folder: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -67,6 +67,12 @@ def locate(source: str | Path, download: bool = True) -> Path:
     )
 
 
+def name_of(source: str | Path, folder: Path) -> str:
+    """What to call a checkpoint: an id's last part, as its folder is called by a revision; else the folder's name."""
+    named = ID.fullmatch(str(source))
+    return named["name"].rpartition("/")[2] if named and not Path(source).expanduser().is_dir() else folder.name
+
+
 def fetch(name: str, revision: str | None = None) -> Path:
     """The folder of what the Hub has under an id; what was fetched before, where the Hub cannot be reached.
 
