@@ -23,6 +23,7 @@ from counterpoint.commands import adherence
 from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
 from counterpoint.commands.evaluate import evaluate
+from counterpoint.commands.export import export
 from counterpoint.commands.holding import Holding
 from counterpoint.commands.listen import listen_app
 from counterpoint.commands.plan import PLANNER, plan
@@ -325,6 +326,7 @@ app.command(plan)
 app.command(evaluate)
 app.command(analyse)
 app.command(listen_app)
+app.command(export)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -119,8 +119,7 @@ def open_t5(model: str, dim: int) -> tuple[Any, Any]:
         import transformers
     except ImportError as error:
         raise ValueError("Texts are read by a T5 of the transformers library: pip install 'counterpoint[text]'.") from error
-    folder = _folder(model)
-    settings = _settings(folder)
+    folder, settings, tensors = stored(model)
     if settings.get("d_model") != dim:
         raise ValueError(
             f"{model} has {settings.get('d_model')} channels, not {dim}; set words.dim = {settings.get('d_model')}."
@@ -128,7 +127,7 @@ def open_t5(model: str, dim: int) -> tuple[Any, Any]:
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
         network = transformers.T5EncoderModel(transformers.T5Config(**settings))
     try:
-        network.load_state_dict(_tensors(folder))
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its {CONFIG}; fetch or save the encoder again.") from error
     try:
@@ -136,6 +135,12 @@ def open_t5(model: str, dim: int) -> tuple[Any, Any]:
     except Exception as error:  # the library raises many kinds, bare ones among them
         raise ValueError(f"The tokenizer in {folder} cannot be read; fetch or save it again.") from error
     return network.eval().requires_grad_(False), tokenizer
+
+
+def stored(model: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+    """The folder of an encoder with its tokenizer, its settings in transformers' words, and its tensors.  Raises ValueError."""
+    folder = _folder(model)
+    return folder, _settings(folder), _tensors(folder)
 
 
 def _folder(model: str) -> Path:

@@ -94,6 +94,7 @@ def words(package: Package) -> T5Config:
 def musicgen(package: Package) -> MusicgenConfig:
     """Our settings from a recipe's.  Raises ValueError for what is not built here."""
     package.demand({"lm_model": "transformer_lm", "transformer_lm.causal": True})
+    first = package.get("fuser.prepend", [])
     package.demand({"codebooks_pattern.delay.flatten_first": 0, "codebooks_pattern.delay.empty_initial": 0})
     package.demand({"codebooks_pattern.modeling": "delay", "interleave_stereo_codebooks.per_timestep": False})
     levels = package.stated("transformer_lm.n_q")
@@ -105,12 +106,24 @@ def musicgen(package: Package) -> MusicgenConfig:
         "window_seconds": package.stated("dataset.segment_duration"),
         "sampling": {"guidance": {"all": package.stated("classifier_free_guidance.inference_coef")}},
     }
-    if package.get("fuser.cross") != ["description"] or package.get("fuser.prepend") != []:
-        raise ValueError(f"{package.path} is told something else than words, by attending to them, which is not built here.")
+    if first == ["self_wav", "description"] and package.get("fuser.cross", []) == []:
+        content |= {"prefix": True, "controls": {"melody": _chroma(package)}}
+        content["backbone"] |= {"context": False}
+    elif first != [] or package.get("fuser.cross") != ["description"]:
+        raise ValueError(f"{package.path} is told something else than words, or words and a tune, which is not built here.")
     config = parse(MusicgenConfig, content, str(package.path))
     if len(config.delays) != levels:
         raise ValueError(f"{package.path} has {len(config.delays)} delays for {levels} levels; export it again.")
     return config
+
+
+def _chroma(package: Package) -> dict[str, Any]:
+    """How a melody model hears a tune: the spectrum's window is centred, so that the first moment and the last are the ends."""
+    how = "conditioners.self_wav.chroma_stem"
+    package.demand({"conditioners.self_wav.model": "chroma_stem", f"{how}.n_chroma": 12, f"{how}.argmax": True})
+    hop = 2 ** package.stated(f"{how}.radix2_exp") // 4
+    rate, seconds = package.stated(f"{how}.sample_rate"), package.stated("dataset.segment_duration")
+    return {"form": "chroma", "moments": 1 + int(rate * seconds) // hop, "every": hop / rate}
 
 
 def encodec(package: Package) -> EncodecConfig:

@@ -4,7 +4,6 @@
 Nothing is ever unpickled.  A checkpoint is named by a shipped name, by a folder, or by a Hub id that the user typed.
 """
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.codecs.stereo import StereoConfig
 from counterpoint.codecs.vae import VaeConfig
 from counterpoint.config import Config
-from counterpoint.files import renamed
+from counterpoint.files import write_together
 from counterpoint.hub import foreign, licences, storage
 from counterpoint.hub.filling import fill
 from counterpoint.hub.foreign import Opened
@@ -160,9 +159,7 @@ def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", bi
     content = {CONFIG: settings.dump(manifest).encode(), WEIGHTS: stored}
     if card:
         content[CARD] = card.encode()
-    with contextlib.ExitStack() as parts:  # files take their names in the reverse order, so config.json comes last
-        for name, data in content.items():
-            parts.enter_context(renamed(folder / name)).write_bytes(data)
+    write_together(folder, content)
 
 
 def read_manifest(folder: Path) -> Manifest:

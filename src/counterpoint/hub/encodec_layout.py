@@ -34,7 +34,10 @@ NAMES = {
 """Their settings that are ours under another name."""
 
 
-_OLDER = (("**.weight_g", "**.parametrizations.weight.original0"), ("**.weight_v", "**.parametrizations.weight.original1"))
+PARAMETRIZED = (
+    ("**.weight_g", "**.parametrizations.weight.original0"),
+    ("**.weight_v", "**.parametrizations.weight.original1"),
+)
 """What older releases call a normalised weight's scale and direction, and what torch calls them now."""
 
 CODES = (("quantizer.layers.*.codebook.embed", "quantizer.books.*.codes"),)
@@ -75,7 +78,7 @@ def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Their tensors by our names; what only their training needs is left out."""
     kept = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in LEARNING}
     measured_by_nobody_yet = {"mean": torch.zeros(()), "std": torch.ones(())}
-    return measured_by_nobody_yet | to_ours(to_ours(kept, _OLDER), CODES)
+    return measured_by_nobody_yet | to_ours(to_ours(kept, PARAMETRIZED), CODES)
 
 
 def settings_back(config: EncodecConfig) -> dict[str, Any]:

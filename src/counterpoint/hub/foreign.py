@@ -16,7 +16,15 @@ from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.stereo import StereoConfig
 from counterpoint.conditioners.text import T5Config, TextConfig
-from counterpoint.hub import audiocraft, audiocraft_layout, encodec_layout, musicgen_layout, oobleck_layout
+from counterpoint.hub import (
+    audiocraft,
+    audiocraft_layout,
+    encodec_layout,
+    jasco_layout,
+    musicgen_layout,
+    oobleck_layout,
+    stable_audio_layout,
+)
 from counterpoint.hub.audiocraft import Package
 from counterpoint.hub.filling import fill
 from counterpoint.hub.location import CONFIG, fetched
@@ -24,7 +32,7 @@ from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
 
-GENERATION = "generation_config.json"
+GENERATION, HEARING = "generation_config.json", "preprocessor_config.json"
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,11 @@ def codec(folder: Path) -> Codec | None:
         vae = oobleck_layout.settings(content).build()
         fill(vae, oobleck_layout.rename(weights.read(parts)), parts[0])
         return vae
+    if (content := stable_audio_layout.written_by_stable_audio_tools(folder)) is not None:
+        parts = weights.files(folder, stable_audio_layout.WEIGHTS)
+        vae = stable_audio_layout.settings(content).build()
+        fill(vae, stable_audio_layout.rename(weights.read(parts)), parts[0], stable_audio_layout.CONFIG)
+        return vae
     if (folder / audiocraft.CODEC).is_file():
         mono = _encodec_of_audiocraft(folder)
         return _each_channel(mono) if _is_stereo(folder) else mono
@@ -71,8 +84,10 @@ def codec(folder: Path) -> Codec | None:
 def codec_alone(folder: Path) -> bool:
     """Whether another library wrote the folder, and it holds a codec without a system."""
     written = (encodec_layout.written_by_transformers, oobleck_layout.written_by_diffusers)
+    if any(read(folder / CONFIG) is not None for read in written):
+        return True
     lone = (folder / audiocraft.CODEC).is_file() and not system_there(folder)
-    return lone or any(read(folder / CONFIG) is not None for read in written)
+    return lone or stable_audio_layout.written_by_stable_audio_tools(folder) is not None
 
 
 def system_there(folder: Path) -> bool:
@@ -85,7 +100,8 @@ def _musicgen(folder: Path, content: Mapping[str, Any]) -> Opened:
     """A whole MusicGen of transformers, whose text encoder is read from the folder when it is first told a text."""
     decoder = _part(folder, content, "decoder")
     words = T5Config(model=str(folder), dim=_stated(folder, _part(folder, content, "text_encoder"), "d_model"))
-    config = musicgen_layout.settings(decoder, words, _sampling(folder))
+    chroma = _chroma(folder, content) if content["model_type"] == musicgen_layout.MELODY else None
+    config = musicgen_layout.settings(decoder, words, _sampling(folder), chroma)
     parts = weights.files(folder)
     tensors = weights.read(parts)
     made = _codec_of_musicgen(folder, content, tensors)
@@ -116,7 +132,9 @@ def _each_channel(mono: Codec) -> Codec:
 
 
 def _of_audiocraft(folder: Path, package: Package) -> Opened:
-    """A MusicGen as AudioCraft exports it."""
+    """A MusicGen or JASCO as AudioCraft exports it."""
+    if package.get("lm_model") == jasco_layout.KIND:
+        return _jasco(folder, package)
     config = audiocraft_layout.musicgen(package)
     config = config.model_copy(update={"words": _beside(folder, config.words)})
     made = _encodec_of_audiocraft(folder)
@@ -124,6 +142,17 @@ def _of_audiocraft(folder: Path, package: Package) -> Opened:
     _check_tokens(folder, config, package.stated("transformer_lm.card"), made)
     built = config.build(made.spec)
     fill(built, audiocraft_layout.rename_musicgen(package.tensors), package.path, "xp.cfg")
+    return Opened(config, built, made, weights.digest([package.path]))
+
+
+def _jasco(folder: Path, package: Package) -> Opened:
+    config = jasco_layout.settings(package)
+    config = config.model_copy(update={"words": _beside(folder, config.words)})
+    made = _encodec_of_audiocraft(folder)
+    if (dim := package.stated("transformer_lm.flow_dim")) != made.spec.dim:
+        raise ValueError(f"{folder} makes frames of {dim} channels, but its codec knows {made.spec.dim}; use its own codec.")
+    built = config.build(made.spec)
+    fill(built, jasco_layout.rename(package, config, made.spec.dim), package.path, "xp.cfg")
     return Opened(config, built, made, weights.digest([package.path]))
 
 
@@ -164,7 +193,7 @@ def _check_tokens(folder: Path, config: MusicgenConfig, bins: int, made: Codec) 
 
 def _part(folder: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The settings of a part of a whole model."""
-    if content["model_type"] == musicgen_layout.DECODER:
+    if content["model_type"].endswith("_decoder"):
         raise ValueError(f"{folder} holds a MusicGen without its text encoder and codec; give the folder of the whole model.")
     if not isinstance(part := content.get(name), Mapping):
         raise ValueError(f"{folder / CONFIG} does not state {name}; save it again with a newer transformers.")
@@ -177,12 +206,29 @@ def _stated(folder: Path, part: Mapping[str, Any], name: str) -> Any:
     return part[name]
 
 
-def _sampling(folder: Path) -> dict[str, Any]:
-    """What the folder says of drawing, of what we have, too; the rest stays as in the paper."""
+def _chroma(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """How a melody model hears a tune.  Raises ValueError."""
+    if (classes := _stated(folder, content, "num_chroma")) != 12:
+        raise ValueError(f"{folder / CONFIG} has {classes} pitch classes, which is not built here, where there are 12.")
+    hearing = _json(folder / HEARING)
+    if any(not isinstance(hearing.get(name), int) or hearing[name] < 1 for name in ("hop_length", "sampling_rate")):
+        raise ValueError(f"{folder / HEARING} does not state hop_length and sampling_rate of a chroma; fetch it, too.")
+    every = hearing["hop_length"] / hearing["sampling_rate"]
+    return {"moments": _stated(folder, content, "chroma_length"), "every": every}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A table of settings; empty where there is none."""
     try:
-        said = json.loads((folder / GENERATION).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _sampling(folder: Path) -> dict[str, Any]:
+    """What the folder says of drawing, of what we have, too; the rest stays as in the paper."""
+    said = _json(folder / GENERATION)
     own = {name: said[name] for name in ("temperature", "top_k", "top_p") if isinstance(said.get(name), int | float)}
     guidance = said.get("guidance_scale")
     return own | ({"guidance": {"all": float(guidance)}} if isinstance(guidance, int | float) else {})

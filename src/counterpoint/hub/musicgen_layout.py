@@ -11,10 +11,14 @@ from torch import Tensor
 from counterpoint.conditioners.text import T5Config
 from counterpoint.config import parse
 from counterpoint.hub.renaming import to_ours, to_theirs
+from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.systems.musicgen import MusicgenConfig
 
 WHOLE, DECODER = "musicgen", "musicgen_decoder"
 """Their names for the model with its text encoder and codec, and for the network that predicts tokens."""
+
+MELODY = "musicgen_melody"
+"""Their name for the model that hears words and a tune's chroma before the frames; its network has the ending of DECODER, too."""
 
 SETTINGS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim", "vocab_size", "num_codebooks")
 """What the network's settings have to state."""
@@ -53,11 +57,16 @@ def written_by_transformers(file: Path) -> dict[str, Any] | None:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and content.get("model_type") in (WHOLE, DECODER) else None
+    return content if isinstance(content, dict) and str(content.get("model_type")).startswith(WHOLE) else None
 
 
-def settings(decoder: Mapping[str, Any], words: T5Config, sampling: Mapping[str, Any] | None = None) -> MusicgenConfig:
-    """Our settings from the decoder's, and `sampling` from what generation is told by default.
+def settings(
+    decoder: Mapping[str, Any],
+    words: T5Config,
+    sampling: Mapping[str, Any] | None = None,
+    chroma: Mapping[str, Any] | None = None,
+) -> MusicgenConfig:
+    """Our settings from the decoder's, and `sampling` from what generation is told by default; `chroma` is a melody model's.
 
     Raises ValueError for what is not built here, and for what is missing.
     """
@@ -79,7 +88,52 @@ def settings(decoder: Mapping[str, Any], words: T5Config, sampling: Mapping[str,
     channels = decoder.get("audio_channels", 1)  # older releases know no stereo, in which left and right go together
     delays = [level // channels for level in range(decoder["num_codebooks"])]
     content = {"backbone": backbone, "words": words, "score": None, "delays": delays, "window_seconds": 30.0}
+    if chroma is not None:
+        content |= {
+            "prefix": True,
+            "controls": {"melody": {"form": "chroma", **chroma}},
+            "backbone": backbone | {"context": False},
+        }
     return parse(MusicgenConfig, {**content, "sampling": dict(sampling or {})}, "this MusicGen")
+
+
+def settings_back(config: MusicgenConfig, bins: int, channels: int, name: str) -> dict[str, Any]:
+    """The decoder's settings from ours.  Raises ValueError for what transformers has no network for."""
+    backbone = config.backbone
+    if config.prefix:
+        raise ValueError(f"{name} hears words and a tune before the frames, which is read here but not yet exported.")
+    plain = TransformerConfig(
+        width=backbone.width,
+        depth=backbone.depth,
+        heads=backbone.heads,
+        feedforward=backbone.feedforward,
+        causal=True,
+        time="none",
+        positions="sinusoidal",
+    )
+    stays = {
+        "is told a score": config.score is not None,
+        "is told controls": bool(config.controls.names),
+        "fills gaps": config.middle > 0,
+        "has a backbone of its own": backbone != plain or config.head_bias,
+        "has other delays": config.delays != tuple(level // channels for level in range(len(config.delays))),
+    }
+    for reason in (reason for reason, so in stays.items() if so):
+        raise ValueError(f"{name} {reason}, for which transformers has no network; it cannot be exported.")
+    return {
+        "model_type": DECODER,
+        "vocab_size": bins,
+        "hidden_size": backbone.width,
+        "num_hidden_layers": backbone.depth,
+        "num_attention_heads": backbone.heads,
+        "ffn_dim": int(backbone.feedforward * backbone.width),
+        "num_codebooks": len(config.delays),
+        "audio_channels": channels,
+        "activation_function": "gelu",
+        "scale_embedding": False,
+        **dict.fromkeys(("dropout", "attention_dropout", "activation_dropout", "layerdrop"), 0.0),
+        **dict.fromkeys(("pad_token_id", "bos_token_id"), bins),
+    }
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
