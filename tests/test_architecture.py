@@ -29,7 +29,7 @@ LAYERS = [
     {"analysis"},
     {"nn", "workers"},
     {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map", "chordino", "parallel", "optim"},
-    {"music", "rng", "pieces"},
+    {"music", "rng", "pieces", "weights"},
     {"types", "config", "files", "checks"},
 ]
 """From the top down: a room imports rooms below it."""

@@ -23,6 +23,7 @@ from counterpoint.commands import adherence
 from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
 from counterpoint.commands.evaluate import evaluate
+from counterpoint.commands.export import export
 from counterpoint.commands.going_on import go_on
 from counterpoint.commands.holding import Holding
 from counterpoint.commands.inpaint import inpaint
@@ -333,6 +334,7 @@ app.command(regenerate)
 app.command(evaluate)
 app.command(analyse)
 app.command(listen_app)
+app.command(export)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
