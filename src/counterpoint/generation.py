@@ -14,7 +14,7 @@ from torch import Tensor
 
 import counterpoint
 from counterpoint import audio as sound
-from counterpoint import planning, request, sampler
+from counterpoint import planning, request, runtime, sampler
 from counterpoint.chart import print_chart
 from counterpoint.conditioners.text import T5Config
 from counterpoint.conditioners.words import WordsConfig, tokenize
@@ -40,9 +40,21 @@ LOUDNESS, CEILING, GAIN = -16.0, -1.0, 12.0
 """Of a stream: LUFS of its first chunk, dBTP of its peaks, and the most dB by which it is turned up or down."""
 
 
-def load(name: str | Path = "jasco-tiny", device: str = "cpu") -> "Model":
-    """A model by shipped name, folder or Hub id ("owner/name").  Raises ValueError."""
-    return Model(checkpoint.load(name), device)
+def load(
+    name: str | Path = "jasco-tiny", device: str = "cpu", dtype: runtime.Choice = "fp32", compile: bool = False
+) -> "Model":
+    """A model by shipped name, folder or Hub id ("owner/name").  Raises ValueError.
+
+    `dtype` is that of its weights (`runtime`: fp32, bf16, int8, int4, or auto, what is fastest without a loss to speak of);
+    with `compile` the first seconds go to torch's compiler, and what follows is faster.
+    """
+    place = _device(device)
+    runtime.check(dtype, place, compile)
+    runtime.check_memory(checkpoint.locate(name), dtype)
+    loaded = checkpoint.load(name)
+    model = Model(loaded, device)
+    runtime.quicken(model.system, dtype, place, compile)
+    return model
 
 
 class Model:

@@ -1,0 +1,231 @@
+"""How fast a model makes music here, beside what the machine could do: its memory's speed and its matrix products.
+
+Every cell is measured in a process of its own (`measure`), so that no cell warms another and peak memory is its own.  A model is a
+shipped name, a folder, or the name of a size in SIZES, which has random weights: speed does not depend on what they are.
+A step of autoregression reads every weight of backbone and head once; so the memory's speed over their bytes is the limit that
+shares are told of.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import nn
+
+from counterpoint import runtime
+from counterpoint.codecs.encodec import EncodecConfig
+from counterpoint.conditioners.words import WordsConfig
+from counterpoint.generation import Model
+from counterpoint.hub import checkpoint
+from counterpoint.hub.checkpoint import Checkpoint, SystemConfig
+from counterpoint.nn.transformer import TransformerConfig
+from counterpoint.systems.base import System
+from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.jasco import Sampling as FlowSampling
+from counterpoint.systems.musicgen import MusicgenConfig
+from counterpoint.types import Canvas
+
+PROMPT = "a bossa nova with flute and nylon guitar, 120 bpm"
+_WORDS = WordsConfig(dim=768, vocabulary=tuple(PROMPT.replace(",", "").split()))
+_FAST = FlowSampling(solver="midpoint", steps=2)  # eight evaluations with guidance, as jasco-tiny's best (few-steps.md)
+_FLOW = TransformerConfig(time="context", positions="sinusoidal", skips=True)
+SIZES: dict[str, tuple[SystemConfig, EncodecConfig]] = {
+    "musicgen-small": (MusicgenConfig(words=_WORDS, score=None), EncodecConfig()),
+    "jasco-small": (JascoConfig(words=_WORDS, score=None, backbone=_FLOW, sampling=_FAST), EncodecConfig()),
+    "jasco-small-25": (
+        JascoConfig(words=_WORDS, score=None, backbone=_FLOW, sampling=_FAST),
+        EncodecConfig(ratios=(8, 8, 5, 4)),
+    ),
+}
+"""Networks of the paper's size (recipes/musicgen-small.toml, jasco-small.toml) with EnCodec at 50 or 25 frames a second; their
+words are a table instead of T5."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured: a part of a model, how it is made fast, for how many items and seconds of music."""
+
+    part: str
+    """One of PARTS."""
+    model: str = "musicgen-small"
+    dtype: str = "auto"
+    compile: bool = False
+    batch: int = 1
+    seconds: float = 2.0
+    threads: int = 0
+    """0: as many as torch takes."""
+
+
+def measure(cell: Cell) -> dict[str, Any]:
+    """The figures of a cell, from a fresh process.  Raises ValueError where that fails, with its last words."""
+    command = [sys.executable, "-m", "counterpoint.benchmark", json.dumps(vars(cell))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
+        raise ValueError(f"{cell.part} of {cell.model} as {cell.dtype} could not be measured ({last.removesuffix('.')}).")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def machine(cell: Cell) -> dict[str, Any]:
+    """Gigabytes that are read, and thousand million operations of matrix products, in a second; the best of several tries."""
+    block = torch.zeros(2**26)
+    figures: dict[str, Any] = {"read": 4 * block.numel() / _best(block.sum, 8) / 1e9}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        x, weight = torch.randn(1024, 1024).to(dtype), torch.randn(4096, 1024).to(dtype)
+        figures[name] = 2 * x.numel() * 4096 / _best(lambda: nn.functional.linear(x, weight), 5) / 1e9  # noqa: B023
+    return figures
+
+
+def _best(work: Callable[[], object], tries: int) -> float:
+    """Seconds of the fastest of several tries, after one that does not count."""
+    work()
+    times = []
+    for _ in range(tries):
+        started = perf_counter()
+        work()
+        times.append(perf_counter() - started)
+    return min(times)
+
+
+def open_model(cell: Cell) -> Model:
+    """The model of a cell, loaded or made up, as fast as it is asked to be."""
+    if cell.model not in SIZES:
+        return _model(checkpoint.load(cell.model), cell)
+    config, codec_config = SIZES[cell.model]
+    codec = codec_config.build().eval()
+    with torch.device("meta"):
+        system = config.build(codec.spec)
+    system = system.to_empty(device="cpu").eval()
+    _scatter(system)
+    manifest = checkpoint.system_manifest(config, system, codec)
+    return _model(Checkpoint(system, config, codec, cell.model, "random", manifest), cell)
+
+
+def _scatter(system: System) -> None:
+    """Small random weights; the buffers as they should be."""
+    with torch.no_grad():
+        for parameter in system.parameters():
+            parameter.uniform_(-0.03, 0.03, generator=torch.Generator().manual_seed(parameter.numel() % 97))
+        for name, buffer in system.named_buffers():
+            buffer.fill_(0.0 if name.endswith("mean") else 1.0)
+
+
+def _model(loaded: Checkpoint, cell: Cell) -> Model:
+    model = Model(loaded)
+    runtime.quicken(model.system, cell.dtype, model.device, cell.compile)
+    return model
+
+
+def read_each_step(system: System) -> int:
+    """Bytes of the weights that a step of autoregression reads: the backbone's matrices but for keys and values of the
+    context, which are made once, and the head."""
+    parts = [system.get_submodule("backbone"), system.get_submodule("out")]
+    tensors = {}
+    for part in parts:
+        for name, tensor in [*part.named_parameters(), *part.named_buffers()]:
+            if "cross.key_value" not in name:
+                tensors[id(tensor)] = tensor.numel() * tensor.element_size()
+    return sum(tensors.values())
+
+
+def step(cell: Cell) -> dict[str, Any]:
+    """Steps a second of autoregression with guidance and sampling, or of a flow's whole canvas; the first steps do not count,
+    in which weights are packed and the compiler works."""
+    model = open_model(cell)
+    system, frames = model.system, model.system.spec.frames(cell.seconds)
+    canvas, values = Canvas.blank(cell.batch, frames, system.spec, system.view), {"text": [PROMPT] * cell.batch}
+    started, marks = perf_counter(), [perf_counter()]
+    list(system.stream(canvas, values, list(range(cell.batch)), progress=lambda done, total: marks.append(perf_counter())))
+    each = sorted(later - before for before, later in zip(marks[8:], marks[9:], strict=False))
+    figures = {"precision": runtime.settle(cell.dtype, system, model.device) if cell.dtype != "auto" else "auto"}
+    if each:
+        figures |= {"steps": 1 / (sum(each) / len(each)), "best": 1 / each[len(each) // 10], "read": read_each_step(system)}
+    return figures | {
+        "first": marks[1] - started,
+        "total": marks[-1] - started,
+        "memory": peak_memory(),
+        "rate": system.spec.rate,
+    }
+
+
+def sound(cell: Cell) -> dict[str, Any]:
+    """Seconds of music that the codec decodes in a second."""
+    model = open_model(Cell(**{**vars(cell), "dtype": "fp32", "compile": False}))
+    frames = torch.randn(cell.batch, model.codec.spec.frames(cell.seconds), model.codec.spec.dim)
+    with torch.inference_mode():
+        return {"speed": cell.seconds * cell.batch / _best(lambda: model.codec.decode(frames), 3), "memory": peak_memory()}
+
+
+def words(cell: Cell) -> dict[str, Any]:
+    """Seconds in which a prompt is read by the conditioners."""
+    system = open_model(Cell(**{**vars(cell), "dtype": "fp32", "compile": False})).system
+    with torch.inference_mode():
+        return {"seconds": _best(lambda: system.conditioners({"text": [PROMPT]}, system.spec, 10, 1), 5)}
+
+
+def listen(cell: Cell) -> dict[str, Any]:
+    """Seconds until the first audio of a stream and until all of it is there; once before, so that all is compiled."""
+    model = open_model(cell)
+    list(model.stream(PROMPT, seconds=2.0, plan="none"))
+    stream = model.stream(PROMPT, seconds=cell.seconds, plan="none")
+    list(stream)
+    return {**stream.record["timings"], "memory": peak_memory()}
+
+
+def peak_memory() -> float:
+    """Of this process, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def peer(cell: Cell) -> dict[str, Any]:
+    """Steps a second of transformers' MusicGen decoder of the same size, two rows for each item, with its cache: the network alone, without
+    guidance and sampling.  Raises ValueError where it is not installed."""
+    try:
+        from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
+    except ImportError as error:
+        raise ValueError("The peer needs transformers; python -m pip install 'counterpoint[text]'.") from error
+    backbone = SIZES[cell.model][0].backbone
+    sizes = {"num_hidden_layers": backbone.depth, "ffn_dim": int(backbone.feedforward * backbone.width)}
+    config = MusicgenDecoderConfig(hidden_size=backbone.width, num_attention_heads=backbone.heads, **sizes)
+    dtype = {"bf16": torch.bfloat16}.get(cell.dtype, torch.float32)
+    with torch.device("meta"):
+        network = MusicgenForCausalLM(config)
+    network = network.to(dtype).to_empty(device="cpu").eval()
+    with torch.no_grad():
+        for tensor in [*network.parameters(), *network.buffers()]:
+            if tensor.is_floating_point():
+                tensor.uniform_(-0.03, 0.03)
+    rows, past, each = 2 * cell.batch, None, []
+    context = torch.randn(rows, 12, backbone.width, dtype=dtype)
+    with torch.inference_mode():
+        for _ in range(round(cell.seconds * 50)):
+            started = perf_counter()
+            tokens = torch.zeros(rows * 4, 1, dtype=torch.long)
+            made = network(input_ids=tokens, encoder_hidden_states=context, past_key_values=past, use_cache=True)
+            past = made.past_key_values
+            each.append(perf_counter() - started)
+    each = sorted(each[8:])
+    return {"steps": len(each) / sum(each), "best": 1 / each[len(each) // 10], "memory": peak_memory(), "rate": 50.0}
+
+
+PARTS: dict[str, Callable[[Cell], dict[str, Any]]] = {
+    "machine": machine,
+    "step": step,
+    "codec": sound,
+    "words": words,
+    "listen": listen,
+    "peer": peer,
+}
+
+
+if __name__ == "__main__":
+    asked = Cell(**json.loads(sys.argv[1]))
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    sys.stdout.write(json.dumps(PARTS[asked.part](asked)) + "\n")
