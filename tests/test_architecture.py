@@ -17,7 +17,7 @@ LAYERS = [
     {"bad_batch"},
     {"labelling"},
     {"evaluation", "encoding", "listening", "benchmark"},
-    {"comparison", "adherence"},
+    {"comparison", "adherence", "many"},
     {"generation", "destination"},
     {"planning"},
     {"hub", "runtime", "sampler", "sketch", "takes"},

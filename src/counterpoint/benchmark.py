@@ -1,24 +1,26 @@
 """How fast a model makes music here, beside what the machine could do: its memory's speed and its matrix products.
 
-Every cell is measured in a process of its own (`measure`), so that no cell warms another and peak memory is its own.  A model is a
-shipped name, a folder, or the name of a size in SIZES, which has random weights: speed does not depend on what they are.
+Every cell is measured in a process of its own (`measure`), so that no cell warms another and peak memory is its own.  A model
+is a shipped name, a folder, or the name of a size in SIZES, which has random weights: speed does not depend on what they are.
 A step of autoregression reads every weight of backbone and head once; so the memory's speed over their bytes is the limit that
 shares are told of.
 """
 
 import json
 import resource
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from time import perf_counter
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from counterpoint import runtime
+from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.conditioners.words import WordsConfig
 from counterpoint.generation import Model
@@ -60,6 +62,12 @@ class Cell:
     seconds: float = 2.0
     threads: int = 0
     """0: as many as torch takes."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """Of one thread, the processor's own seconds can be counted instead, where others work on the same machine."""
+
+    @property
+    def now(self) -> Callable[[], float]:
+        return time.perf_counter if self.clock == "wall" else time.process_time
 
 
 def measure(cell: Cell) -> dict[str, Any]:
@@ -75,51 +83,62 @@ def measure(cell: Cell) -> dict[str, Any]:
 def machine(cell: Cell) -> dict[str, Any]:
     """Gigabytes that are read, and thousand million operations of matrix products, in a second; the best of several tries."""
     block = torch.zeros(2**26)
-    figures: dict[str, Any] = {"read": 4 * block.numel() / _best(block.sum, 8) / 1e9}
+    figures: dict[str, Any] = {"read": 4 * block.numel() / _best(block.sum, 8, cell) / 1e9}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         x, weight = torch.randn(1024, 1024).to(dtype), torch.randn(4096, 1024).to(dtype)
-        figures[name] = 2 * x.numel() * 4096 / _best(lambda: nn.functional.linear(x, weight), 5) / 1e9  # noqa: B023
+        figures[name] = 2 * x.numel() * 4096 / _best(lambda: nn.functional.linear(x, weight), 5, cell) / 1e9  # noqa: B023
     return figures
 
 
-def _best(work: Callable[[], object], tries: int) -> float:
+def _best(work: Callable[[], object], tries: int, cell: Cell) -> float:
     """Seconds of the fastest of several tries, after one that does not count."""
     work()
     times = []
     for _ in range(tries):
-        started = perf_counter()
+        started = cell.now()
         work()
-        times.append(perf_counter() - started)
+        times.append(cell.now() - started)
     return min(times)
 
 
-def open_model(cell: Cell) -> Model:
-    """The model of a cell, loaded or made up, as fast as it is asked to be."""
+def open_system(cell: Cell) -> System:
+    """The system of a cell, loaded or made up, as fast as it is asked to be."""
+    if cell.model in SIZES:
+        config, codec = SIZES[cell.model]
+        with torch.device("meta"):
+            system = config.build(codec.build().spec)
+        _scatter(system.to_empty(device="cpu"))
+    else:
+        system = checkpoint.load(cell.model).system
+    runtime.quicken(system.eval(), cell.dtype, torch.device("cpu"), cell.compile)
+    return system
+
+
+def open_codec(cell: Cell) -> Codec:
+    """The codec of a cell."""
     if cell.model not in SIZES:
-        return _model(checkpoint.load(cell.model), cell)
-    config, codec_config = SIZES[cell.model]
-    codec = codec_config.build().eval()
-    with torch.device("meta"):
-        system = config.build(codec.spec)
-    system = system.to_empty(device="cpu").eval()
-    _scatter(system)
+        return checkpoint.load_codec(cell.model)
+    return SIZES[cell.model][1].build().eval()
+
+
+def open_model(cell: Cell) -> Model:
+    """Both."""
+    system, codec = open_system(cell), open_codec(cell)
+    if cell.model not in SIZES:
+        return Model(replace(checkpoint.load(cell.model), system=system))
+    config = SIZES[cell.model][0]
     manifest = checkpoint.system_manifest(config, system, codec)
-    return _model(Checkpoint(system, config, codec, cell.model, "random", manifest), cell)
+    return Model(Checkpoint(system, config, codec, cell.model, "random", manifest))
 
 
-def _scatter(system: System) -> None:
-    """Small random weights; the buffers as they should be."""
+def _scatter(module: nn.Module) -> None:
+    """Small random weights; of the buffers, means are 0 and the others 1."""
+    draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in system.parameters():
-            parameter.uniform_(-0.03, 0.03, generator=torch.Generator().manual_seed(parameter.numel() % 97))
-        for name, buffer in system.named_buffers():
+        for parameter in module.parameters():
+            parameter.uniform_(-0.03, 0.03, generator=draw)
+        for name, buffer in module.named_buffers():
             buffer.fill_(0.0 if name.endswith("mean") else 1.0)
-
-
-def _model(loaded: Checkpoint, cell: Cell) -> Model:
-    model = Model(loaded)
-    runtime.quicken(model.system, cell.dtype, model.device, cell.compile)
-    return model
 
 
 def read_each_step(system: System) -> int:
@@ -134,43 +153,47 @@ def read_each_step(system: System) -> int:
     return sum(tensors.values())
 
 
+WARM = 4
+"""Steps that do not count: in them weights are packed and the compiler works."""
+
+
 def step(cell: Cell) -> dict[str, Any]:
-    """Steps a second of autoregression with guidance and sampling, or of a flow's whole canvas; the first steps do not count,
-    in which weights are packed and the compiler works."""
-    model = open_model(cell)
-    system, frames = model.system, model.system.spec.frames(cell.seconds)
+    """Steps a second of autoregression with guidance and sampling, or the seconds of a flow's canvas."""
+    system = open_system(cell)
+    frames = system.spec.frames(cell.seconds)
     canvas, values = Canvas.blank(cell.batch, frames, system.spec, system.view), {"text": [PROMPT] * cell.batch}
-    started, marks = perf_counter(), [perf_counter()]
-    list(system.stream(canvas, values, list(range(cell.batch)), progress=lambda done, total: marks.append(perf_counter())))
-    each = sorted(later - before for before, later in zip(marks[8:], marks[9:], strict=False))
-    figures = {"precision": runtime.settle(cell.dtype, system, model.device) if cell.dtype != "auto" else "auto"}
-    if each:
-        figures |= {"steps": 1 / (sum(each) / len(each)), "best": 1 / each[len(each) // 10], "read": read_each_step(system)}
-    return figures | {
-        "first": marks[1] - started,
-        "total": marks[-1] - started,
-        "memory": peak_memory(),
-        "rate": system.spec.rate,
-    }
+    marks = [cell.now()]
+    list(system.stream(canvas, values, list(range(cell.batch)), progress=lambda done, total: marks.append(cell.now())))
+    figures = {"seconds": marks[-1] - marks[0], "memory": peak_memory(), "rate": system.spec.rate}
+    if system.view == "tokens":
+        figures |= {**_pace(marks), "read": read_each_step(system)}
+    return figures
+
+
+def _pace(marks: list[float]) -> dict[str, float]:
+    """Steps a second, on the mean and of the median step, from the times at which steps were done."""
+    each = [later - before for before, later in zip(marks[WARM:], marks[WARM + 1 :], strict=False)]
+    return {"steps": len(each) / sum(each), "median": 1 / statistics.median(each), "warming": marks[WARM] - marks[0]}
 
 
 def sound(cell: Cell) -> dict[str, Any]:
     """Seconds of music that the codec decodes in a second."""
-    model = open_model(Cell(**{**vars(cell), "dtype": "fp32", "compile": False}))
-    frames = torch.randn(cell.batch, model.codec.spec.frames(cell.seconds), model.codec.spec.dim)
+    codec = open_codec(cell)
+    frames = torch.randn(cell.batch, codec.spec.frames(cell.seconds), codec.spec.dim)
     with torch.inference_mode():
-        return {"speed": cell.seconds * cell.batch / _best(lambda: model.codec.decode(frames), 3), "memory": peak_memory()}
+        took = _best(lambda: codec.decode(frames), 3, cell)
+    return {"speed": cell.seconds * cell.batch / took, "memory": peak_memory()}
 
 
 def words(cell: Cell) -> dict[str, Any]:
     """Seconds in which a prompt is read by the conditioners."""
-    system = open_model(Cell(**{**vars(cell), "dtype": "fp32", "compile": False})).system
+    system = open_system(replace(cell, dtype="fp32", compile=False))
     with torch.inference_mode():
-        return {"seconds": _best(lambda: system.conditioners({"text": [PROMPT]}, system.spec, 10, 1), 5)}
+        return {"seconds": _best(lambda: system.conditioners({"text": [PROMPT]}, system.spec, 10, 1), 5, cell)}
 
 
 def listen(cell: Cell) -> dict[str, Any]:
-    """Seconds until the first audio of a stream and until all of it is there; once before, so that all is compiled."""
+    """Seconds until the first audio of a stream and until all of it is there, after one that does not count."""
     model = open_model(cell)
     list(model.stream(PROMPT, seconds=2.0, plan="none"))
     stream = model.stream(PROMPT, seconds=cell.seconds, plan="none")
@@ -184,8 +207,8 @@ def peak_memory() -> float:
 
 
 def peer(cell: Cell) -> dict[str, Any]:
-    """Steps a second of transformers' MusicGen decoder of the same size, two rows for each item, with its cache: the network alone, without
-    guidance and sampling.  Raises ValueError where it is not installed."""
+    """Steps a second of transformers' MusicGen decoder of the same size, two rows for each item, with its cache: the network
+    alone, without guidance and sampling.  Raises ValueError where it is not installed."""
     try:
         from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
     except ImportError as error:
@@ -201,17 +224,15 @@ def peer(cell: Cell) -> dict[str, Any]:
         for tensor in [*network.parameters(), *network.buffers()]:
             if tensor.is_floating_point():
                 tensor.uniform_(-0.03, 0.03)
-    rows, past, each = 2 * cell.batch, None, []
+    rows, past, marks = 2 * cell.batch, None, [cell.now()]
     context = torch.randn(rows, 12, backbone.width, dtype=dtype)
     with torch.inference_mode():
         for _ in range(round(cell.seconds * 50)):
-            started = perf_counter()
             tokens = torch.zeros(rows * 4, 1, dtype=torch.long)
             made = network(input_ids=tokens, encoder_hidden_states=context, past_key_values=past, use_cache=True)
             past = made.past_key_values
-            each.append(perf_counter() - started)
-    each = sorted(each[8:])
-    return {"steps": len(each) / sum(each), "best": 1 / each[len(each) // 10], "memory": peak_memory(), "rate": 50.0}
+            marks.append(cell.now())
+    return {**_pace(marks), "memory": peak_memory(), "rate": 50.0}
 
 
 PARTS: dict[str, Callable[[Cell], dict[str, Any]]] = {

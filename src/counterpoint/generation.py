@@ -94,11 +94,14 @@ class Model:
         A model that makes one frame after another is heard after a second or two of its frames; one that fills windows,
         after the first window.
         """
-        asked = request.ask(text, seconds, seed, plan, wishes)
+        return self.streamed(request.ask(text, seconds, seed, plan, wishes), progress)
+
+    def streamed(self, asked: Request, progress: Progress | None = None) -> Stream:
+        """`stream` of the first piece of a request."""
         self._warn(asked)
-        job = self._job(asked, seed)
+        job = self.job(asked)
         job.record["timings"] = {"plan": round(job.planned, 3)}
-        return Stream(self._chunks(job, progress), self.codec.sample_rate, seed, job.record, job.score)
+        return Stream(self._chunks(job, progress), self.codec.sample_rate, job.seed, job.record, job.score)
 
     def takes(self, asked: Request, progress: Progress | None = None) -> Iterator[Take]:
         """The pieces of a request, one after the other, each as soon as it is there: item i has the seed `seed + i`.
@@ -111,8 +114,12 @@ class Model:
 
     def check(self, asked: Request) -> tuple[Score | None, Controls]:
         """What the first piece is played from, and holds on to.  Raises ValueError for what cannot be done."""
-        job = self._job(asked, asked.seed)
+        job = self.job(asked)
         return job.score, job.controls
+
+    def job(self, asked: Request) -> "Job":
+        """What there is to do for the first piece of a request, planned.  Raises ValueError for what cannot be done."""
+        return self._job(asked, asked.seed)
 
     def _warn(self, asked: Request) -> None:
         if caution := sampler.caution(self.checkpoint.name, self.checkpoint.config, asked):
@@ -144,29 +151,29 @@ class Model:
         started = perf_counter()
         filled = torch.cat(list(self._parts(job, progress)), dim=time_axis(self.system.view))
         played = perf_counter()
-        audio = self._heard(self.codec.decode(self.codec.as_frames(filled, self.system.view), job.samples))
+        audio = self.heard(self.codec.decode(self.codec.as_frames(filled, self.system.view), job.samples))
         audio = sound.master(sound.fade(audio, self.codec.sample_rate), self.codec.sample_rate)
         timings = {"plan": job.planned, "generate": played - started, "decode": perf_counter() - played}
         job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
         return Take(audio, self.codec.sample_rate, seed, job.record, job.score, job.controls)
 
-    def _chunks(self, job: "_Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
+    def _chunks(self, job: "Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
         """The audio of a stream."""
         yield from sound.limit_stream(self._levelled(job, progress), self.codec.sample_rate, CEILING)
 
-    def _levelled(self, job: "_Job", progress: Progress | None) -> Iterator[Piece]:
+    def _levelled(self, job: "Job", progress: Progress | None) -> Iterator[Piece]:
         """Audio as it is decoded, faded in and out, at the gain that suits the first of it (which the job's record tells)."""
         rate, done, gain = self.codec.sample_rate, 0, 0.0
         frames = (self.codec.as_frames(part, self.system.view) for part in self._parts(job, progress))
         for decoded in self.codec.decode_stream(frames, job.samples, self.system.spec.frames(CHUNK)):
-            audio = sound.fade(self._heard(decoded), rate, first=done, total=job.samples)
+            audio = sound.fade(self.heard(decoded), rate, first=done, total=job.samples)
             if done == 0 and (level := sound.loudness(audio, rate)) > -math.inf:
                 gain = round(min(max(LOUDNESS - level, -GAIN), GAIN), 2)
             job.record["gain"] = gain
             done += audio.shape[-1]
             yield Piece.alone(audio * 10 ** (gain / 20), -1, last=done == job.samples)
 
-    def _heard(self, decoded: Float[Tensor, "1 c n"]) -> Float[Tensor, "c n"]:
+    def heard(self, decoded: Float[Tensor, "1 c n"]) -> Float[Tensor, "c n"]:
         """Raises ValueError for numbers that are no sound."""
         if not torch.isfinite(decoded).all():
             raise ValueError(
@@ -174,7 +181,7 @@ class Model:
             )
         return decoded[0].float().cpu()
 
-    def _job(self, asked: Request, seed: int) -> "_Job":
+    def _job(self, asked: Request, seed: int) -> "Job":
         """What there is to do, before any of it is done.  Raises ValueError for what cannot be."""
         self._check_plan(asked)
         started = perf_counter()
@@ -212,7 +219,7 @@ class Model:
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
             "sampling": sampling.model_dump(mode="json"),
         }
-        return _Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started)
+        return Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started)
 
     def _check_controls(self, asked: Request, held: Held) -> None:
         """Raises ValueError for a control that neither the model understands nor a plan can honour."""
@@ -232,7 +239,7 @@ class Model:
         composed = seed if asked.plan_seed is None else asked.plan_seed
         return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan, held, asked.planner)
 
-    def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
+    def _parts(self, job: "Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.
 
         It is filled in windows; each is given the end of the one before, and its own part of the painted score.
@@ -240,14 +247,14 @@ class Model:
         spec, axis, frames = self.system.spec, time_axis(self.system.view), self.codec.num_frames(job.samples)
         blank = Canvas.blank(1, frames, spec, self.system.view)
         done, given = blank.frames.to(self.device), blank.given.to(self.device)
-        windows = _windows(frames, spec.frames(self.checkpoint.config.window_seconds))
+        places = windows(frames, spec.frames(self.checkpoint.config.window_seconds))
         told = 0
-        for i, here in enumerate(windows):
+        for i, here in enumerate(places):
             values = windowed(job.values, here)
             canvas = Canvas(done.narrow(axis, here.start, here.stop - here.start).clone(), given[:, here].clone())
             own = job.seed if i == 0 else mix(job.seed, i)
             place = here.start
-            for part in self.system.stream(canvas, values, [own], job.sampling, share(progress, i, len(windows))):
+            for part in self.system.stream(canvas, values, [own], job.sampling, share(progress, i, len(places))):
                 size = part.shape[axis]
                 done.narrow(axis, place, size).copy_(part)
                 place += size
@@ -258,7 +265,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A checked request, planned but not begun."""
 
     values: Mapping[str, Any]
@@ -281,7 +288,7 @@ def _device(name: str) -> torch.device:
         raise ValueError(f"There is no device {name!r} here; use cpu, or cuda where a GPU is at hand.") from error
 
 
-def _windows(frames: int, longest: int) -> list[slice]:
+def windows(frames: int, longest: int) -> list[slice]:
     """As few windows of one length as cover `frames`, none over `longest`; each begins with OVERLAP of itself given.
 
     All are shortened where the last would stick out: else it would be given nearly all of itself, as in no training.

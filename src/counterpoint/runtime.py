@@ -62,6 +62,16 @@ def free_memory() -> int | None:
     return int(table["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in table else None
 
 
+def items_at_once(system: System, frames: int) -> int:
+    """How many canvases of so many frames fit into half of the free memory side by side, told twice for guidance; at least 1.
+
+    Counted are keys and values of every block and what one block works with: some sixteen vectors of its width a frame.
+    """
+    free, config = free_memory(), _backbone(system).config
+    each = 2 * 4 * frames * config.width * (2 * config.depth * config.causal + 16)
+    return 1 if free is None else max(1, free // 2 // each)
+
+
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether products of 16-bit floats have instructions of their own."""
     if device.type != "cpu":
@@ -122,5 +132,6 @@ def quicken(system: System, choice: str, device: torch.device, compiled: bool) -
 
 def _backbone(system: System) -> Transformer:
     backbone = system.get_submodule("backbone")
+    backbone = backbone.plain if isinstance(backbone, Swift) else backbone
     assert isinstance(backbone, Transformer)
     return backbone

@@ -40,13 +40,7 @@ class Take:
 
     def save(self, path: str | Path) -> Path:
         """Write wav, flac, ogg or mp3 by suffix, with prompt, seed, model and version in the file's tags."""
-        tags = {
-            "title": self.record["prompt"],
-            "artist": self.record["model"],
-            "software": f"counterpoint {self.record['version']}, seed {self.seed}",
-            "comment": json.dumps({name: self.record[name] for name in TAGGED if name in self.record}),
-        }
-        return sound.write(path, self.audio, self.sample_rate, tags)
+        return sound.write(path, self.audio, self.sample_rate, _tags(self.record, self.seed))
 
     def _repr_html_(self) -> str:
         """A player, for notebooks."""
@@ -81,9 +75,23 @@ class Stream(Iterator[Tensor]):
         self._timings.setdefault("first", self._timings["total"])
         return chunk
 
+    def save(self, path: str | Path) -> Path:
+        """Write what is left of it into a wav file that can be played while it grows (audio.write_growing)."""
+        samples = round(self.record["seconds"] * self.sample_rate)
+        return sound.write_growing(path, self, self.sample_rate, samples, _tags(self.record, self.seed))
+
     def close(self) -> None:
         """Make no more of it; closing again, or at the end, does nothing."""
         self._chunks.close()
+
+
+def _tags(record: Mapping[str, Any], seed: int) -> dict[str, str]:
+    return {
+        "title": record["prompt"],
+        "artist": record["model"],
+        "software": f"counterpoint {record['version']}, seed {seed}",
+        "comment": json.dumps({name: record[name] for name in TAGGED if name in record}),
+    }
 
 
 TAGGED = (

@@ -1,8 +1,8 @@
 """Matrices in few bits, and their product with a few vectors.
 
-What makes one frame after another is bound by how fast its weights are read, so that half the bits are twice the speed.  Weights
-take 32 or 16 bits as floats, 8 with one scale for each row, or 4 with a scale and an offset for every 32 of a row; what they are
-multiplied with is never rounded to fewer than 16 bits.
+What makes one frame after another is bound by how fast its weights are read, so that half the bits are twice the speed.
+Weights take 32 or 16 bits as floats, 8 with one scale for each row, or 4 with a scale and an offset for every 32 of a row; what
+they are multiplied with is never rounded to fewer than 16 bits.
 """
 
 from typing import Literal, NamedTuple
@@ -21,8 +21,8 @@ FEW = 4
 
 
 class Matrix(NamedTuple):
-    """Weights "n k" and what they are multiplied with: nothing, a scale for each row (8 bits), or scales and offsets "g n 2" for
-    each group (4 bits, packed two to a byte)."""
+    """Weights "n k" and what they are multiplied with: nothing, a scale for each row (8 bits), or scales and offsets "g n 2"
+    for each group (4 bits, packed two to a byte)."""
 
     weight: Tensor
     scale: Tensor | None
