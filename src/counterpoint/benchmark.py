@@ -62,6 +62,7 @@ class Cell:
     seconds: float = 2.0
     threads: int = 0
     """0: as many as torch takes."""
+    device: str = "cpu"
     clock: Literal["wall", "cpu"] = "wall"
     """Of one thread, the processor's own seconds can be counted instead, where others work on the same machine."""
 
@@ -107,7 +108,7 @@ def open_system(cell: Cell) -> System:
         config, codec = SIZES[cell.model]
         with torch.device("meta"):
             system = config.build(codec.build().spec)
-        _scatter(system.to_empty(device="cpu"))
+        scatter(system.to_empty(device="cpu"))
     else:
         system = checkpoint.load(cell.model).system
     runtime.quicken(system.eval(), cell.dtype, torch.device("cpu"), cell.compile)
@@ -131,7 +132,7 @@ def open_model(cell: Cell) -> Model:
     return Model(Checkpoint(system, config, codec, cell.model, "random", manifest))
 
 
-def _scatter(module: nn.Module) -> None:
+def scatter(module: nn.Module) -> None:
     """Small random weights; of the buffers, means are 0 and the others 1."""
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -209,30 +210,57 @@ def peak_memory() -> float:
 def peer(cell: Cell) -> dict[str, Any]:
     """Steps a second of transformers' MusicGen decoder of the same size, two rows for each item, with its cache: the network
     alone, without guidance and sampling.  Raises ValueError where it is not installed."""
-    try:
-        from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
-    except ImportError as error:
-        raise ValueError("The peer needs transformers; python -m pip install 'counterpoint[text]'.") from error
-    backbone = SIZES[cell.model][0].backbone
-    sizes = {"num_hidden_layers": backbone.depth, "ffn_dim": int(backbone.feedforward * backbone.width)}
-    config = MusicgenDecoderConfig(hidden_size=backbone.width, num_attention_heads=backbone.heads, **sizes)
     dtype = {"bf16": torch.bfloat16}.get(cell.dtype, torch.float32)
     with torch.device("meta"):
-        network = MusicgenForCausalLM(config)
-    network = network.to(dtype).to_empty(device="cpu").eval()
+        network = transformers_network(SIZES[cell.model][0].backbone)
+    network = network.to(dtype).to_empty(device=cell.device).eval()
     with torch.no_grad():
         for tensor in [*network.parameters(), *network.buffers()]:
             if tensor.is_floating_point():
                 tensor.uniform_(-0.03, 0.03)
-    rows, past, marks = 2 * cell.batch, None, [cell.now()]
-    context = torch.randn(rows, 12, backbone.width, dtype=dtype)
-    with torch.inference_mode():
-        for _ in range(round(cell.seconds * 50)):
-            tokens = torch.zeros(rows * 4, 1, dtype=torch.long)
-            made = network(input_ids=tokens, encoder_hidden_states=context, past_key_values=past, use_cache=True)
-            past = made.past_key_values
-            marks.append(cell.now())
+    marks = write_theirs(network, 2 * cell.batch, round(cell.seconds * 50), cell.now)
     return {**_pace(marks), "memory": peak_memory(), "rate": 50.0}
+
+
+def transformers_network(backbone: TransformerConfig) -> nn.Module:
+    """Their MusicGen decoder of the same sizes.  Raises ValueError where transformers is not installed."""
+    try:
+        from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
+    except ImportError as error:
+        raise ValueError("The peer needs transformers; python -m pip install 'counterpoint[text]'.") from error
+    sizes = {"num_hidden_layers": backbone.depth, "ffn_dim": int(backbone.feedforward * backbone.width)}
+    return MusicgenForCausalLM(MusicgenDecoderConfig(hidden_size=backbone.width, num_attention_heads=backbone.heads, **sizes))
+
+
+@torch.inference_mode()
+def write_theirs(network: nn.Module, rows: int, steps: int, now: Callable[[], float]) -> list[float]:
+    """Times at which steps of transformers' network were done, one position of `rows` items at a time under twelve words."""
+    like = next(network.parameters())
+    context = torch.randn(rows, 12, network.config.hidden_size).to(like)  # pyright: ignore
+    past, marks = None, [now()]
+    for _ in range(steps):
+        tokens = torch.zeros(rows * 4, 1, dtype=torch.long, device=like.device)
+        made = network(input_ids=tokens, encoder_hidden_states=context, past_key_values=past, use_cache=True)
+        past = made.past_key_values
+        marks.append(now())
+    return marks
+
+
+def peer_codec(cell: Cell) -> dict[str, Any]:
+    """Seconds of music that the decoder of transformers' EnCodec makes in a second, at MusicGen's size."""
+    try:
+        from transformers import EncodecConfig as TheirConfig
+        from transformers import EncodecModel
+    except ImportError as error:
+        raise ValueError("The peer needs transformers; python -m pip install 'counterpoint[text]'.") from error
+    ours = SIZES[cell.model][1]
+    shape = {"upsampling_ratios": list(ours.ratios), "num_filters": ours.filters, "hidden_size": ours.dim}
+    style = {"use_causal_conv": False, "use_conv_shortcut": False, "normalize": False, "pad_mode": "constant"}
+    codec = EncodecModel(TheirConfig(sampling_rate=ours.sample_rate, codebook_size=ours.bins, **shape, **style)).eval()
+    frames = torch.randn(cell.batch, ours.dim, round(cell.seconds * 50))
+    with torch.inference_mode():
+        took = _best(lambda: codec.decoder(frames), 3, cell)
+    return {"speed": cell.seconds * cell.batch / took, "memory": peak_memory()}
 
 
 PARTS: dict[str, Callable[[Cell], dict[str, Any]]] = {
@@ -242,6 +270,7 @@ PARTS: dict[str, Callable[[Cell], dict[str, Any]]] = {
     "words": words,
     "listen": listen,
     "peer": peer,
+    "peer_codec": peer_codec,
 }
 
 

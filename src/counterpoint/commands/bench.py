@@ -98,11 +98,12 @@ def _cells(
             raise ValueError(f"There is no dtype {name!r}; choose some of {', '.join(runtime.CHOICES)}.")
     if versus is not None and model != "musicgen-small":
         raise ValueError(f"transformers has no network like {model}; measure musicgen-small, or leave --versus out.")
-    base = benchmark.Cell("machine", model, "fp32", compile, 1, seconds, threads, clock)
+    base = benchmark.Cell("machine", model, "fp32", compile, 1, seconds, threads, clock=clock)
     counts = [int(size) for size in sizes]
     cells = [base, replace(base, part="words"), replace(base, part="codec")]
     cells += [replace(base, part="step", dtype=name, batch=count) for count in counts for name in names]
     if versus is not None:
+        cells.append(replace(base, part="peer_codec"))
         cells += [replace(base, part="peer", dtype=name, batch=count) for count in counts for name in ("fp32", "bf16")]
     if clock == "wall":
         cells.append(replace(base, part="listen", dtype=names[-1]))
@@ -147,6 +148,8 @@ def table(found: dict[str, Any]) -> str:
         shown = f"{steps:8.1f}" if steps else f"{'':>8}"
         lead = f"{name:<14} {row['dtype']:>5} {row['batch']:5d} {shown}"
         lines.append(f"{lead} {times:11.2f} {share:>8} {row['memory'] / 1e9:8.2f}")
+    for row in [row for row in found["cells"] if row["part"] == "peer_codec"]:
+        lines.append(f"transformers' codec {row['speed']:.1f} x real time")
     for row in [row for row in found["cells"] if row["part"] == "listen"]:
         whole = f"all of {row['cell_seconds']:g} s after {row['total']:.2f} s"
         lines.append(f"first audio after {row['first']:.2f} s as {row['dtype']}, {whole}")
