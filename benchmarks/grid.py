@@ -2,11 +2,11 @@
 
     python benchmarks/grid.py --device cuda [--small] [--versus transformers] > grid.jsonl
 
-Made for a GPU, and not yet run on one; `--small` runs all of its parts at a size for a CPU (tests/test_benchmark.py).  Networks of
-the paper's width with random weights, by depth, batch and seconds of music; flow matching with 10, 25, 50 and 200 Euler steps.
-All are told words and guided, so that two rows are computed for each item.  A line for each cell: its settings, the seconds that
-a whole canvas took (the faster of two tries, after one that does not count), and music a second; `null` where memory did not
-suffice.  One axis is varied at a time, around 24 layers, a batch of 8 and 10 s.
+Made for a GPU, and not yet run on one; `--small` runs all of its parts at a size for a CPU (tests/test_benchmark.py).
+Networks of the paper's width with random weights, by depth, batch and seconds of music; flow matching with 10, 25, 50 and 200
+Euler steps.  All are told words and guided, so that two rows are computed for each item.  A line for each cell: its settings,
+the seconds that a whole canvas took (the faster of two tries, after one that does not count), and music a second; `null` where
+memory did not suffice.  One axis is varied at a time, around 24 layers, a batch of 8 and 10 s.
 """
 
 import argparse
@@ -81,6 +81,15 @@ def work_of(system: Any, batch: int, seconds: float, steps: int | None, device: 
     return lambda: system.generate(canvas, {"text": [PROMPT] * batch}, list(range(batch)), sampling)
 
 
+def theirs(cell: dict[str, Any], width: int, device: torch.device) -> Callable[[], object]:
+    """The network of transformers for as many steps, without guidance and sampling."""
+    sizes = {"depth": cell["depth"], "width": width, "heads": max(1, width // 64)}
+    network = benchmark.transformers_network(SIZES["musicgen-small"][0].backbone.model_copy(update=sizes)).eval()
+    network.to(device, torch.bfloat16 if device.type == "cuda" else None)
+    rows, count = 2 * cell["batch"], SPEC.frames(cell["seconds"]) + 3
+    return lambda: benchmark.write_theirs(network, rows, count, time.perf_counter)
+
+
 def main() -> None:
     """Print a line for each cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,19 +114,7 @@ def main() -> None:
             tell("flow", cell, seconds_of(work_of(flow, cell["batch"], cell["seconds"], steps, device), device), steps)
         del flow
         if asked.versus:
-            config = SIZES["musicgen-small"][0].backbone.model_copy(
-                update={"depth": cell["depth"], "width": width, "heads": max(1, width // 64)}
-            )
-            network = (
-                benchmark.transformers_network(config).to(device, torch.bfloat16 if device.type == "cuda" else None).eval()
-            )
-            count = SPEC.frames(cell["seconds"]) + 3
-            rows = 2 * cell["batch"]
-            tell(
-                "transformers",
-                cell,
-                seconds_of(lambda: benchmark.write_theirs(network, rows, count, time.perf_counter), device),
-            )
+            tell("transformers", cell, seconds_of(theirs(cell, width, device), device))
 
 
 if __name__ == "__main__":

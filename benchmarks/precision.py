@@ -3,9 +3,9 @@
     python benchmarks/precision.py musicgen-tiny --latents runs/latents [--batches 4]
 
 `nats` is the loss of training on the split valid, a token, with the same draws for all; `change` its difference from fp32 in
-per cent, with twice the standard error over batches; `agree` the share of tokens whose likeliest next one is that of fp32, after
-the true history; `logits` the root-mean-square difference of logits over their deviation; `MB` what backbone and head take.
-The products are those without torch's compiler, which rounds what they are multiplied with to 16 bits, too.
+per cent, with twice the standard error over batches; `agree` the share of tokens whose likeliest next one is that of fp32,
+after the true history; `logits` the root-mean-square difference of logits over their deviation; `MB` what a step reads.
+Measured without torch's compiler: so inputs of products have 16 bits, too, where with it they have 32 but for int4.
 """
 
 import argparse
