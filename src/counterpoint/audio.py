@@ -83,24 +83,20 @@ def write_growing(
     16 bits, dithered as by `write`; chunks lie within full scale.  Where they end too early, or with an error, the head is set
     to what is there, so that it is a whole file of less; otherwise `tags` are added at last.  Returns the path.
     """
-    path, draw, done = Path(path), torch.Generator().manual_seed(_DITHER_SEED), 0
+    path, draw, done, channels = Path(path), torch.Generator().manual_seed(_DITHER_SEED), 0, 0
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb", buffering=0) as file:
-            channels = 0
-            try:
-                for chunk in chunks:
-                    if not done:
-                        channels = chunk.shape[0]
-                        file.write(tagging.wav_head(samples, channels, sample_rate))
-                    file.write(_dither(chunk.float().cpu(), draw).T.contiguous().numpy().tobytes())
-                    done += chunk.shape[-1]
-            finally:
-                if done != samples and channels:
-                    file.seek(0)
-                    file.write(tagging.wav_head(done, channels, sample_rate))
-        if not done:
-            path.unlink()
+    try:
+        for chunk in chunks:
+            written = _dither(chunk.float().cpu(), draw).T.contiguous().numpy().tobytes()
+            with writing(path), path.open("ab" if done else "wb") as file:
+                channels = chunk.shape[0]
+                file.write((b"" if done else tagging.wav_head(samples, channels, sample_rate)) + written)
+            done += chunk.shape[-1]
+    finally:
+        if 0 < done != samples:
+            with writing(path), path.open("r+b") as file:
+                file.write(tagging.wav_head(done, channels, sample_rate))
     if tags and done:
         content = tagging.with_riff_info(path.read_bytes(), tags)
         with renamed(path) as temporary:

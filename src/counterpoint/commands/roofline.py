@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from counterpoint.analysis.picture import require_matplotlib
-
 
 def draw(found: dict[str, Any], path: Path) -> Path:
     """Steps a second of every cell over the gigabytes that its step reads; returns the path.  Raises ValueError."""
+    from counterpoint.analysis.picture import require_matplotlib
+
     require_matplotlib()
     from matplotlib.figure import Figure
 
