@@ -35,7 +35,7 @@ def test_every_line_is_a_piece_with_a_seed_of_its_own(prompts: Path, tmp_path: P
 def test_side_by_side_is_one_by_one(tiny_model: Path, prompts: Path, tmp_path: Path) -> None:
     model = counterpoint.load(tiny_model)
     pieces = many.read(prompts, asked(), tmp_path, "wav")
-    together = many.side_by_side(model, [model.job(piece.asked) for piece in pieces])
+    together = many.side_by_side(model, [model.job(piece.asked, piece.asked.seed) for piece in pieces])
     for take, piece in zip(together, pieces, strict=True):
         alone = next(model.takes(piece.asked))
         assert torch.allclose(take.audio, alone.audio, atol=1e-3) and take.seed == alone.seed

@@ -93,7 +93,7 @@ def test_few_bits_say_nearly_the_same(precision, worst) -> None:
     """Logits of one history, by their deviation."""
     history = torch.randint(SPEC.bins, (1, 3, 12), generator=torch.Generator().manual_seed(0))
     plain, system = musicgen(), musicgen()
-    assert runtime.quicken(system, precision, CPU, compiled=False) == precision
+    assert runtime.quicken(system, precision, CPU, compiled=False) == {"dtype": precision, "compiled": False}
     cond = plain.conditioners({"text": ["slow piano"]}, plain.spec, 12, 1)
     said, meant = system._logits(history, cond), plain._logits(history, cond)
     assert 0 < (said - meant).std() < worst * meant.std()

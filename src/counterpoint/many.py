@@ -12,11 +12,10 @@ from time import perf_counter
 
 import torch
 
-from counterpoint import audio as sound
-from counterpoint import destination, request, runtime
+from counterpoint import destination, request, runtime, windows
 from counterpoint.controls.told import windowed
 from counterpoint.files import whole_lines, writing
-from counterpoint.generation import Job, Model, windows
+from counterpoint.generation import Job, Model
 from counterpoint.request import Request
 from counterpoint.rng import mix
 from counterpoint.takes import Take
@@ -77,7 +76,7 @@ def make(model: Model, pieces: Sequence[Piece], progress: Progress | None = None
     waiting = list(pieces)
     done = 0
     while waiting:
-        jobs = [model.job(piece.asked) for piece in waiting[:MOST]]
+        jobs = [model.job(piece.asked, piece.asked.seed) for piece in waiting[:MOST]]
         first, frames = jobs[0], model.codec.num_frames(jobs[0].samples)
         room = runtime.items_at_once(model.system, frames)
         alike = [i for i, job in enumerate(jobs) if (job.samples, *job.values) == (first.samples, *first.values)][:room]
@@ -101,7 +100,7 @@ def side_by_side(model: Model, jobs: Sequence[Job]) -> list[Take]:
     frames = model.codec.num_frames(jobs[0].samples)
     blank = Canvas.blank(len(jobs), frames, system.spec, system.view)
     made, given = blank.frames.to(model.device), blank.given.to(model.device)
-    for i, here in enumerate(windows(frames, system.spec.frames(model.checkpoint.config.window_seconds))):
+    for i, here in enumerate(windows.evenly(frames, system.spec.frames(model.checkpoint.config.window_seconds))):
         told = [windowed(job.values, here) for job in jobs]
         values = {name: [own[name][0] for own in told] for name in told[0]}
         seeds = [job.seed if i == 0 else mix(job.seed, i) for job in jobs]
@@ -109,13 +108,4 @@ def side_by_side(model: Model, jobs: Sequence[Job]) -> list[Take]:
         place.copy_(system.generate(Canvas(place.clone(), given[:, here].clone()), values, seeds, jobs[0].sampling))
         given[:, here] = True
     spent = (perf_counter() - started) / len(jobs)
-    return [_take(model, job, made[i : i + 1], spent) for i, job in enumerate(jobs)]
-
-
-def _take(model: Model, job: Job, made: torch.Tensor, spent: float) -> Take:
-    started, rate = perf_counter(), model.codec.sample_rate
-    audio = model.heard(model.codec.decode(model.codec.as_frames(made, model.system.view), job.samples))
-    audio = sound.master(sound.fade(audio, rate), rate)
-    timings = {"plan": job.planned, "generate": spent, "decode": perf_counter() - started}
-    job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
-    return Take(audio, rate, job.seed, job.record, job.score, job.controls)
+    return [model.finish(job, made[i : i + 1], spent) for i, job in enumerate(jobs)]

@@ -7,9 +7,10 @@ no memory.  Only backbones and heads change; embeddings, conditioners and codecs
 """
 
 import os
+import platform
 import shutil
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -26,6 +27,14 @@ LARGE = 50_000_000
 """Weights of a backbone from which reading them takes most of a step: fewer fit in a processor's caches."""
 BYTES: dict[Precision, float] = {"fp32": 4.0, "bf16": 2.0, "int8": 1.01, "int4": 0.63}
 """Of a weight, with its share of the scales."""
+
+
+def place(name: str) -> torch.device:
+    """Where to compute.  Raises ValueError."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
+        raise ValueError(f"There is no device {name!r} here; use cpu, or cuda where a GPU is at hand.") from error
 
 
 def check(choice: str, device: torch.device, compiled: bool) -> None:
@@ -60,6 +69,16 @@ def free_memory() -> int | None:
         return None
     table = dict(line.split(":", 1) for line in lines if ":" in line)
     return int(table["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in table else None
+
+
+def made_on(device: torch.device) -> dict[str, Any]:
+    """What may change a bit of what is computed."""
+    return {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def items_at_once(system: System, frames: int) -> int:
@@ -109,15 +128,16 @@ def _precision(choice: str) -> Precision:
     return next(known for known in get_args(Precision) if known == choice)
 
 
-def quicken(system: System, choice: str, device: torch.device, compiled: bool) -> Precision:
-    """Give a loaded system's backbone and head so many bits, in place, and have its step compiled; the precision that it has.
+def quicken(system: System, choice: str, device: torch.device, compiled: bool) -> dict[str, Any]:
+    """Give a loaded system's backbone and head so many bits, in place, and have its step compiled; what of that is not as it
+    was, by name.
 
     The first seconds after that are torch's compiler's.  Raises ValueError as `check` does.
     """
     check(choice, device, compiled)
     precision = settle(choice, system, device)
     if precision == "fp32" and not compiled:
-        return precision
+        return {}
     backbone = _backbone(system)
     if backbone.config.causal:
         system.add_module("backbone", Swift(backbone, precision, compiled))
@@ -127,7 +147,7 @@ def quicken(system: System, choice: str, device: torch.device, compiled: bool) -
             backbone.compile()
     if isinstance(system, Musicgen) and isinstance(system.out, nn.Linear):
         system.add_module("out", Compact(system.out, precision, compiled))
-    return precision
+    return {"dtype": precision, "compiled": compiled}
 
 
 def _backbone(system: System) -> Transformer:
