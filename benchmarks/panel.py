@@ -20,6 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +155,12 @@ def _spread(rows: Sequence[Row], count: int) -> Iterator[Row]:
 
 def judge(arguments: argparse.Namespace) -> None:
     """The figures of every folder that has been made."""
-    for table in sorted(arguments.out.glob(f"*/{TABLE}")):
-        cpu = time.monotonic()
-        rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
-        judged = judge_folder(table.parent, rows, arguments.workers)
-        print(f"{table.parent}: {judged} clips judged anew, {time.monotonic() - cpu:.0f} s", flush=True)
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        for table in sorted(arguments.out.glob(f"*/{TABLE}")):
+            started = time.monotonic()
+            rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
+            judged = judge_folder(table.parent, rows, pool)
+            print(f"{table.parent}: {judged} clips judged anew, {time.monotonic() - started:.0f} s", flush=True)
 
 
 def report(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,17 @@ SHORTEST = 2.0
 """Seconds by which two moments must be apart to count as a repetition."""
 
 
-def judge_folder(folder: Path, rows: Sequence[Asked], workers: int) -> int:
-    """Judge the clips of a folder, unless that has been done of just these; how many were judged."""
+def judge_folder(folder: Path, rows: Sequence[Asked], pool: Executor) -> int:
+    """Judge the clips of a folder, unless that has been done of just these; how many were judged.
+
+    One pool serves all folders: librosa compiles itself once in each process, which takes longer than many clips.
+    """
     file = folder / FIGURES
     if file.is_file() and [one["asked"] for one in json.loads(file.read_text(encoding="utf-8"))] == list(rows):
         return 0
     clips = [folder / row["file"] for row in rows]
     others = [rows[(i + 7) % len(rows)] for i in range(len(rows))]
-    with ProcessPoolExecutor(workers) as pool:
-        judged = list(pool.map(judge, clips, rows, others))
+    judged = list(pool.map(judge, clips, rows, others))
     with renamed(folder / FRAMES) as temporary, temporary.open("wb") as stream:
         np.save(stream, np.stack([frames for _, frames in judged]))
     write_text(file, json.dumps([figures for figures, _ in judged], indent=1) + "\n")
