@@ -26,7 +26,7 @@ from counterpoint.codecs.spectral import Spectral
 from counterpoint.data.folder import read_folder
 from counterpoint.hub.checkpoint import load_codec
 from counterpoint.music import Score
-from counterpoint.nn.griffin_lim import griffin_lim
+from counterpoint.nn.griffin_lim import griffin_lim, propagated_phase
 from counterpoint.nn.spectral import istft, log_mel_distance, mel_filters, spectral_convergence, stft
 from intervals import summarise, table
 
@@ -45,18 +45,55 @@ def ways(size: int, hop: int, samples: int) -> dict[str, Way]:
     def from_zero(steps: int) -> Way:
         return lambda magnitude, _: griffin_lim(magnitude, size, hop, samples, steps, phase=torch.zeros_like(magnitude))
 
+    def consistent(spectrum: Tensor) -> Tensor:
+        return stft(istft(spectrum, size, hop, samples), size, hop)
+
+    def other(polish: Callable[..., Tensor], *settings: float) -> Way:
+        def way(magnitude: Tensor, _: Tensor) -> Tensor:
+            start = torch.polar(magnitude, propagated_phase(magnitude, size, hop))
+            return istft(polish(start, magnitude, consistent, 8, *settings), size, hop, samples)
+
+        return way
+
     return {
         "real phases": lambda magnitude, real: istft(torch.polar(magnitude, real.angle()), size, hop, samples),
         "zero phases, 8 steps": from_zero(8),
-        "zero phases, 32 steps": from_zero(32),
         "propagated, 0 steps": polished(0),
         "propagated, 4 steps": polished(4),
         "propagated, 8 steps": polished(8),
         "propagated, 8 steps, no momentum": polished(8, 0.0),
         "propagated, 8 steps, momentum 1.3": polished(8, 1.3),
-        "propagated, 16 steps": polished(16),
         "propagated, 32 steps": polished(32),
+        "propagated, 8 steps of ADMM, 0.1": other(admm, 0.1),
+        "propagated, 8 steps of ADMM, 0.4": other(admm, 0.4),
+        "propagated, 8 steps, accelerated": other(accelerated),
     }
+
+
+def admm(start: Tensor, magnitude: Tensor, consistent: Callable[[Tensor], Tensor], steps: int, weight: float) -> Tensor:
+    """Griffin-Lim by alternating directions, which lets spectra be inconsistent (Masuyama, Yatabe and Oikawa 2019)."""
+    near, scaled = start, torch.zeros_like(start)
+    for _ in range(steps):
+        loud = _with(magnitude, near - scaled)
+        near = (weight * (loud + scaled) + consistent(loud + scaled)) / (1 + weight)
+        scaled = scaled + loud - near
+    return _with(magnitude, near - scaled)
+
+
+def accelerated(start: Tensor, magnitude: Tensor, consistent: Callable[[Tensor], Tensor], steps: int) -> Tensor:
+    """Griffin-Lim with two inertias (Nenov, Nguyen, Balazs and Bot 2023), with alpha .09, beta 1.1 and gamma 1.25."""
+    spectrum, leaning = start, consistent(start)
+    previous = leaning
+    for _ in range(steps):
+        rebuilt = -0.25 * leaning + 1.25 * consistent(_with(magnitude, spectrum))
+        spectrum, leaning = torch.lerp(previous, rebuilt, 1.09), torch.lerp(previous, rebuilt, 2.1)
+        previous = rebuilt
+    return _with(magnitude, spectrum)
+
+
+def _with(magnitude: Tensor, spectrum: Tensor) -> Tensor:
+    """The phases of a spectrum, and these magnitudes."""
+    return spectrum * (magnitude / spectrum.abs().clamp_min(1e-12))
 
 
 def strokes(score: Score) -> list[float]:
