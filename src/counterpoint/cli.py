@@ -27,6 +27,7 @@ from counterpoint.commands.holding import Holding
 from counterpoint.commands.listen import listen_app
 from counterpoint.commands.plan import PLANNER, plan
 from counterpoint.commands.sampling import Sampler
+from counterpoint.commands.study import study
 from counterpoint.commands.terminal import progress, report_unknown, say
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
 
@@ -325,6 +326,7 @@ app.command(plan)
 app.command(evaluate)
 app.command(analyse)
 app.command(listen_app)
+app.command(study)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
