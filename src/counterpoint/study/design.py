@@ -10,6 +10,7 @@ A study is a file `study.py` that defines STUDY, and beside it `paper.toml` with
 
 import difflib
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,8 @@ class Exhibit:
     about: str = ""
     players: int = 0
     """Clips of each row that the report lets hear."""
+    also: tuple[str, ...] = ()
+    """Other names of the same, such as that of a table with a figure's numbers."""
 
     def row(self, label: str) -> Row:
         """The row of that label."""
@@ -138,7 +141,7 @@ class Study:
         return self.scales[name]
 
 
-STUDY, PAPER = "study.py", "paper.toml"
+STUDY, PAPER, CLAIMS = "study.py", "paper.toml", "claims.toml"
 
 
 def folders() -> list[Path]:
@@ -149,16 +152,21 @@ def folders() -> list[Path]:
 
 
 def find(name: str) -> Study:
-    """A study by its name, or by its folder; its file is Python, which is run.  Raises ValueError."""
+    """A study by its name, or by its folder.  Its file is Python, which is run, and may import what lies beside it (`from .x`).
+
+    Raises ValueError.
+    """
     folder = next((place for place in (*(at / name for at in folders()), Path(name)) if (place / STUDY).is_file()), None)
     if folder is None:
         known = sorted({path.parent.name for at in folders() for path in at.glob(f"*/{STUDY}")})
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none'}; or give a folder with {STUDY}."
         raise ValueError(f"There is no study {name!r}; {hint}")
-    spec = importlib.util.spec_from_file_location(f"study_{folder.name.replace('-', '_')}", folder / STUDY)
+    name = f"study_{folder.name.replace('-', '_')}"
+    spec = importlib.util.spec_from_file_location(name, folder / STUDY, submodule_search_locations=[str(folder)])
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # so that it may import what lies beside it
     spec.loader.exec_module(module)
     study = vars(module).get("STUDY")
     if not isinstance(study, Study):
@@ -171,12 +179,40 @@ def read_paper(beside: str) -> dict[str, Any]:
     return settings.read(Path(beside).parent / PAPER)
 
 
+def read_claims(beside: str) -> tuple[Claim, ...]:
+    """The claims.toml beside a study's file: a table [[claim]] each, with "id", "text", "where", and [[claim.statement]]s.
+
+    A statement has "text", "figure", "region", perhaps a "margin", and a table "contrast" of rows and their weights, such as
+    "table-2/25 AR" = 1, which are divided by "over" where that is there.
+    Raises ValueError.
+    """
+    place = Path(beside).parent / CLAIMS
+    try:
+        return tuple(_claim(told) for told in settings.read(place).get("claim", []))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{place}: a claim lacks or misspells {error}; see the other claims.") from error
+
+
+def _claim(told: Mapping[str, Any]) -> Claim:
+    statements = tuple(
+        Statement(
+            one["text"],
+            tuple((weight / one.get("over", 1), row) for row, weight in one["contrast"].items()),
+            one["figure"],
+            one["region"],
+            float(one.get("margin", 0.0)),
+        )
+        for one in told["statement"]
+    )
+    return Claim(told["id"], told["text"], told["where"], statements)
+
+
 def choose(exhibits: Sequence[Exhibit], names: Sequence[str]) -> list[Exhibit]:
     """The exhibits of these names, all where none is named.  Raises ValueError."""
-    known = {exhibit.id: exhibit for exhibit in exhibits}
+    known = {name: exhibit for exhibit in exhibits for name in (exhibit.id, *exhibit.also)}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
             raise ValueError(f"There is no exhibit {name!r}; {hint}")
-    return [known[name] for name in dict.fromkeys(names)] or list(exhibits)
+    return list({known[name].id: known[name] for name in names}.values()) or list(exhibits)

@@ -18,7 +18,7 @@ from counterpoint.study.held import read_held
 from counterpoint.study.material import Network
 from counterpoint.study.part import Part, Workshop
 from counterpoint.study.result import Result, figure
-from counterpoint.study.taken import PART, Held, changed
+from counterpoint.study.taken import PART, SLOW, Held, changed
 from counterpoint.systems.musicgen import Musicgen, Sampling
 from counterpoint.types import Canvas
 
@@ -88,4 +88,4 @@ class Certainty(Part):
         return 2 * self.held.clips * self.network.forward(self.held.seconds)
 
     def seconds(self, flops: float) -> float:
-        return 5 + 4 * self.flops() / flops
+        return 5 + SLOW * self.flops() / flops

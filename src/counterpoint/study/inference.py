@@ -52,15 +52,16 @@ def contrast(rows: Sequence[tuple[float, Sequence[Result]]], name: str) -> Effec
     ids = {result.ids for _, results in rows for result in results[:seeds]}
     paired = len(ids) == 1
     draws = min((len(f.drawn) for _, figures in terms for f in figures if f is not None and f.drawn), default=0)
-    values, drawn = np.zeros(seeds), np.zeros((seeds, draws or 1000))
+    values, drawn, told = np.zeros(seeds), np.zeros((seeds, draws or 1000)), 0.0
     for place, (weight, figures) in enumerate(terms):
         for seed, figure in enumerate(figures):
             assert figure is not None
             values[seed] += weight * figure.value
-            told = _drawn(figure, drawn.shape[1])
-            drawn[seed] += weight * (told if paired else np.random.default_rng((place, seed)).permutation(told))
+            own = _drawn(figure, drawn.shape[1])
+            drawn[seed] += weight * (own if paired else np.random.default_rng((place, seed)).permutation(own))
+            told += (weight * _stated(figure) / seeds) ** 2
     n = min(figure.n for _, figures in terms for figure in figures if figure is not None)
-    clips = float(np.var(drawn.mean(0), ddof=1))
+    clips = float(np.var(drawn.mean(0), ddof=1)) + told
     between = float(np.var(values, ddof=1)) / seeds if seeds > 1 else 0.0
     return Effect(float(values.mean()), math.sqrt(clips + between), _freedom(clips, between, n, seeds), seeds, n, paired)
 
@@ -76,6 +77,12 @@ def _drawn(figure: Figure, draws: int) -> Float[ndarray, " r"]:
     told = ~np.isnan(picked)
     means = np.where(told, picked, 0.0).sum(1) / np.maximum(told.sum(1), 1)
     return np.where(told.any(1), means, figure.value)
+
+
+def _stated(figure: Figure) -> float:
+    """The standard error that a figure's own interval tells, where it has no items (marks of a listening test)."""
+    loose = not figure.items and not figure.drawn and math.isfinite(figure.high - figure.low)
+    return (figure.high - figure.low) / (2 * 1.96) if loose else 0.0
 
 
 def _freedom(clips: float, between: float, n: int, seeds: int) -> float:

@@ -9,9 +9,10 @@ from counterpoint.evaluation.evaluation import Settings, evaluate
 from counterpoint.evaluation.recoding import recode
 from counterpoint.evaluation.sets import gather
 from counterpoint.study import result
-from counterpoint.study.material import Coder, Music
+from counterpoint.study.material import Coder
 from counterpoint.study.part import Part, Workshop, claim
 from counterpoint.study.result import Result, figure
+from counterpoint.study.taken import Held
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,14 @@ class Recoded(Part):
     """The first clips of some music through a codec and back, without its quantiser."""
 
     coder: Coder
-    music: Music
-    clips: int
+    held: Held
     metrics: tuple[str, ...] = ("reconstruction",)
 
     def needs(self) -> tuple[Part, ...]:
-        return (self.coder, self.music)
+        return (self.coder, self.held.music)
 
     def recipe(self) -> Mapping[str, Any]:
-        return {"clips": self.clips, "metrics": list(self.metrics)}
+        return {"held": self.held.plain(), "metrics": list(self.metrics)}
 
     def done(self, shop: Workshop) -> bool:
         return result.load(self, shop) is not None
@@ -35,7 +35,7 @@ class Recoded(Part):
     def make(self, shop: Workshop) -> None:
         started = perf_counter()
         folder = claim(self, shop) / "made"
-        real = gather(self.music.source(shop), most=self.clips, clip_seconds=self.music.clip_seconds)
+        real = self.held.real(shop)
         made = gather(recode(str(shop.place(self.coder)), real.members, folder, tokens=False))
         report = evaluate(made, real, Settings(self.metrics, (), cache=shop.cache))
         figures = {score.name: figure(score) for score in report.scores}
@@ -44,4 +44,4 @@ class Recoded(Part):
         result.save(self, done, shop, perf_counter() - started)
 
     def seconds(self, flops: float) -> float:
-        return 10 + self.clips * self.music.clip_seconds / 10
+        return 10 + self.held.clips * self.held.music.clip_seconds / 10

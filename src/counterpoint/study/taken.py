@@ -15,6 +15,7 @@ from counterpoint import config as settings
 from counterpoint import rng
 from counterpoint.codecs.base import Codec
 from counterpoint.config import Config
+from counterpoint.data.index import index
 from counterpoint.data.row import METADATA
 from counterpoint.evaluation.evaluation import Settings, evaluate
 from counterpoint.evaluation.report import Report
@@ -30,6 +31,8 @@ from counterpoint.systems.base import System
 
 PART = 16
 """Clips that are made side by side."""
+SLOW = 10
+"""How much more an operation of autoregression takes than one of flow: all weights are read for every token."""
 HEARD = 0.4
 """Seconds that it takes to listen to a second of a clip and to compare it, roughly."""
 
@@ -71,9 +74,12 @@ class Held:
         """For a recipe."""
         return {"clips": self.clips, "seconds": self.seconds, "splits": list(self.splits)}
 
-    def real(self, shop: Workshop, ids: Sequence[str]) -> ClipSet:
-        """The recordings of some clips."""
-        found, wanted = gather(self.music.source(shop), clip_seconds=self.music.clip_seconds), set(ids)
+    def real(self, shop: Workshop, ids: Sequence[str] | None = None) -> ClipSet:
+        """The recordings of some clips, or of the first by name."""
+        found, wanted = gather(self.music.source(shop), clip_seconds=self.music.clip_seconds), set(ids or ())
+        if ids is None:
+            rows = index(self.music.source(shop), self.music.clip_seconds).rows
+            wanted = set(sorted(row.id for row in rows if row.split in self.splits)[: self.clips])
         return replace(found, members=tuple(member for member in found.members if member.id in wanted), skipped=())
 
 
@@ -120,7 +126,7 @@ class Taken(Part):
         notes = (f"made by {loaded.version}", *report.warnings)
         made = str(folder.relative_to(shop.folder))
         ids = tuple(member["id"] for member in _rows(folder) if member["id"] not in _refused(report))
-        figures = self.ears.figures(report)
+        figures = self.ears.figures(report) | self._costs()
         done = Result(self.name, figures, ids, self.network.seed, made, {}, notes, report.protocol)
         result.save(self, done, shop, perf_counter() - started)
 
@@ -165,6 +171,12 @@ class Taken(Part):
         how = Settings(metrics, self.ears.names, seconds=self.held.seconds, cache=shop.cache)
         return evaluate(made, real, how, spans or None)
 
+    def _costs(self) -> dict[str, Figure]:
+        """What does not depend on what was made: parameters, FLOPs of training, and FLOPs of making a clip."""
+        costs = {"parameters": self.network.parameters(), "training_flops": self.network.flops()}
+        costs["clip_flops"] = self.flops() / self.held.clips
+        return {name: Figure(float(value)) for name, value in costs.items()}
+
     def flops(self) -> float:
         """One pass a token, or one for each evaluation; guidance asks twice."""
         network, seconds = self.network, self.held.seconds
@@ -175,7 +187,7 @@ class Taken(Part):
         return twice * steps * self.held.clips * network.forward(seconds) * (2 if "method=zero-shot" in self.sampling else 1)
 
     def seconds(self, flops: float) -> float:
-        slow = 4 if self.network.autoregressive else 1  # memory is read for every token
+        slow = SLOW if self.network.autoregressive else 1
         heard = HEARD * (2 if len(self.metrics) > 2 else 1) * self.held.clips * self.held.seconds / 4
         return 5 + slow * self.flops() / flops + heard
 
