@@ -90,8 +90,8 @@ def table_5(things: Things) -> Exhibit:
     test = ListeningTest("listening-test", systems, things.held(50), items=min(12, things.size.clips))
     rows = tuple(Row(name, (Rating(f"table-5-{name}", test, name),), name) for name in ("reference", *dict(systems)))
     about = (
-        "The test is built in `parts/listening-test/test`: `counterpoint listen serve` it, and call the study again when people "
-        "have answered. Without answers there are no numbers."
+        "The test is built in `parts/listening-test/test`: `counterpoint listen serve` it, and call the study again when "
+        "people have answered. Without answers there are no numbers."
     )
     columns = (Column("smoothness", "Transition smoothness", "higher"), Column("match", "Audio match", "higher"))
     return Exhibit("table-5", "Table 5: the listening test", rows, columns, (), about)

@@ -4,10 +4,13 @@ A product of matrices m x k and k x n takes 2 m k n operations; training takes t
 et al. 2020, section 2.1).  Attention takes 4 t^2 width a block for t frames.
 """
 
+import json
+from functools import cache
+
 import torch
 from torch import nn
 
-from counterpoint.hub.checkpoint import SystemConfig
+from counterpoint.hub.checkpoint import SYSTEMS, SystemConfig
 from counterpoint.types import Spec
 
 KEPT = 34
@@ -16,15 +19,15 @@ KEPT = 34
 
 def parameters(config: SystemConfig, spec: Spec) -> int:
     """How many numbers are learnt; the table of a vocabulary that is not learnt yet is left out."""
-    return sum(parameter.numel() for parameter in _built(config, spec).parameters())
+    return _counted(config.model_dump_json(), spec)[0]
 
 
 def forward(config: SystemConfig, spec: Spec, seconds: float) -> float:
     """FLOPs of one forward pass over so many seconds of one item."""
     frames = spec.frames(seconds)
-    tables = sum(part.weight.numel() for part in _built(config, spec).modules() if isinstance(part, nn.Embedding))
+    learnt, tables = _counted(config.model_dump_json(), spec)
     attention = 4 * config.backbone.depth * frames * config.backbone.width
-    return frames * (2 * (parameters(config, spec) - tables) + attention)
+    return frames * (2 * (learnt - tables) + attention)
 
 
 def memory(config: SystemConfig, spec: Spec, seconds: float, batch: int) -> float:
@@ -33,6 +36,11 @@ def memory(config: SystemConfig, spec: Spec, seconds: float, batch: int) -> floa
     return 20 * parameters(config, spec) + KEPT * batch * spec.frames(seconds) * backbone.width * backbone.depth
 
 
-def _built(config: SystemConfig, spec: Spec) -> nn.Module:
+@cache
+def _counted(config: str, spec: Spec) -> tuple[int, int]:
+    """Parameters of a system by its config as JSON, and those of them that are looked up in tables."""
+    content = json.loads(config)
     with torch.device("meta"):
-        return config.build(spec)
+        system = SYSTEMS[content["kind"]].model_validate(content).build(spec)
+    tables = sum(part.weight.numel() for part in system.modules() if isinstance(part, nn.Embedding))
+    return sum(parameter.numel() for parameter in system.parameters()), tables

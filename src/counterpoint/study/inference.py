@@ -10,6 +10,7 @@ Degrees of freedom are Satterthwaite's (1946), n - 1 for clips and S - 1 for see
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -73,10 +74,13 @@ def _drawn(figure: Figure, draws: int) -> Float[ndarray, " r"]:
     items = np.asarray(figure.items)
     if len(items) < 2:
         return np.full(draws, figure.value)
-    picked = items[resamples(len(items), draws)]
+    picked = items[_resamples(len(items), draws)]
     told = ~np.isnan(picked)
     means = np.where(told, picked, 0.0).sum(1) / np.maximum(told.sum(1), 1)
     return np.where(told.any(1), means, figure.value)
+
+
+_resamples = cache(resamples)
 
 
 def _stated(figure: Figure) -> float:
@@ -158,10 +162,9 @@ def student_tail(t: float, freedom: float) -> float:
 
 def student_quantile(share: float, freedom: float) -> float:
     """The t below which `share` (over a half) of Student's distribution lies."""
-    low, high = 0.0, 1.0
-    while student_tail(high, freedom) > 1 - share:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_tail(middle, freedom) > 1 - share else (low, middle)
-    return (low + high) / 2
+    freedom = min(freedom, 1e6)
+    reach = min(math.pi / 2, 40 / math.sqrt(freedom))
+    angles = np.linspace(0.0, reach, 4001)
+    heights = np.cos(angles).clip(0) ** (freedom - 1)
+    below = np.concatenate([[0.0], np.cumsum((heights[1:] + heights[:-1]) / 2)])
+    return math.sqrt(freedom) * math.tan(float(np.interp(2 * share - 1, below / below[-1], angles)))

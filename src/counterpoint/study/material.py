@@ -204,26 +204,22 @@ class Network(Part):
 
     def parameters(self) -> int:
         """How many numbers are learnt, words' own table aside."""
-        if self._taught:
+        if self.config is None:
             assert self.start is not None, "a student has a teacher"
             return self.start.parameters()
-        return _parameters(self)
+        return cost.parameters(self.config, self.frames.coder.spec)
 
     def flops(self) -> float:
         found = self.settings
         items = found.train.steps * found.train.batch_size * found.train.accumulate
-        return 3 * items * self.forward(found.data.crop_seconds) * (3 if self._taught else 1)
+        return 3 * items * self.forward(found.data.crop_seconds) * (3 if self.config is None else 1)
 
     def forward(self, seconds: float) -> float:
         """FLOPs of one pass over so many seconds of one item."""
-        if self._taught:
-            assert self.start is not None
+        if self.config is None:
+            assert self.start is not None, "a student has a teacher"
             return self.start.forward(seconds)
-        return _forward(self, seconds)
-
-    @property
-    def _taught(self) -> bool:
-        return isinstance(self.settings, DistillRecipe)
+        return cost.forward(self.config, self.frames.coder.spec, seconds)
 
     @property
     def config(self) -> checkpoint.SystemConfig | None:
@@ -238,18 +234,6 @@ class Network(Part):
 
     def seconds(self, flops: float) -> float:
         return 5 + self.flops() / flops
-
-
-@cache
-def _parameters(network: Network) -> int:
-    assert network.config is not None
-    return cost.parameters(network.config, network.frames.coder.spec)
-
-
-@cache
-def _forward(network: Network, seconds: float) -> float:
-    assert network.config is not None
-    return cost.forward(network.config, network.frames.coder.spec, seconds)
 
 
 _MADE = "trained.json"

@@ -48,8 +48,8 @@ def _head(findings: Findings) -> list[str]:
     return [
         f"{findings.study.source}, at the scale `{scale}`: {findings.study.scale(scale).about}",
         f"{there} of {wanted} cells are there; making and judging them took {hours:.2f} hours beside training. "
-        f"Commits: {commits}. Machine: {machines}. Every number comes from a file in `results/`, which names its commit, recipe, "
-        "seeds and n.",
+        f"Commits: {commits}. Machine: {machines}. Every number comes from a file in `results/`, which names its commit, "
+        "recipe, seeds and n.",
         "Intervals are of 95 %, over clips and, where there are several, over training seeds; a dash is what was not measured, "
         "grey or in brackets what the paper has. Distances compare only within a study: ears, music and n are its own.",
     ]
