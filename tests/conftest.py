@@ -22,6 +22,7 @@ ROOMS = (
     "controls.held",
     "controls.lanes",
     "controls.told",
+    "editing",
     "data.events.grid",
     "embedders",
     "evaluation",

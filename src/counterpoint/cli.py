@@ -23,9 +23,13 @@ from counterpoint.commands import adherence
 from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
 from counterpoint.commands.evaluate import evaluate
+from counterpoint.commands.going_on import go_on
 from counterpoint.commands.holding import Holding
+from counterpoint.commands.inpaint import inpaint
 from counterpoint.commands.listen import listen_app
 from counterpoint.commands.plan import PLANNER, plan
+from counterpoint.commands.regenerate import regenerate
+from counterpoint.commands.retake import retake
 from counterpoint.commands.sampling import Sampler
 from counterpoint.commands.study import study
 from counterpoint.commands.terminal import progress, report_unknown, say
@@ -323,6 +327,10 @@ def info(model: str | None = None, /) -> None:
 
 
 app.command(plan)
+app.command(go_on, name="continue")
+app.command(inpaint)
+app.command(retake)
+app.command(regenerate)
 app.command(evaluate)
 app.command(analyse)
 app.command(listen_app)

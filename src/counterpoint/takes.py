@@ -17,6 +17,7 @@ from torch import Tensor
 
 from counterpoint import audio as sound
 from counterpoint.music import NO_CONTROLS, Controls, Score
+from counterpoint.source import Source, digest
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,15 @@ class Take:
     seed: int
     record: Mapping[str, Any]
     """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where the plan and the
-    seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings;
-    plan_seed where it is not the seed, best_of (`adherence.best_of`) where it was chosen."""
+    seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings,
+    sha256 (of the samples), made_on (what computed them), score (packed);
+    plan_seed where it is not the seed, best_of (`adherence.best_of`) where it was chosen; of given audio, source (its file,
+    digest, length and rate), made (spans of the result) and how that was asked for; of files of controls, their digests."""
     score: Score | None
     controls: Controls = NO_CONTROLS
     """What was held on to, as it was laid out over the music."""
+    encoding: str | None = None
+    """What keeps the samples of given audio to the bit (audio.EXACT); None where all is made."""
 
     def __repr__(self) -> str:
         prompt = shortened(self.record["prompt"], 60)
@@ -46,7 +51,16 @@ class Take:
             "software": f"counterpoint {self.record['version']}, seed {self.seed}",
             "comment": json.dumps({name: self.record[name] for name in TAGGED if name in self.record}),
         }
-        return sound.write(path, self.audio, self.sample_rate, tags)
+        if "score" in self.record and Path(path).suffix.lower() == ".wav":
+            tags["score"] = self.record["score"]
+        elif "score" in self.record:
+            tags["comment"] = json.dumps({**json.loads(tags["comment"]), "score": self.record["score"]})
+        return sound.write(path, self.audio, self.sample_rate, tags, self.encoding)
+
+    def as_source(self) -> Source:
+        """The take as what another one goes on from."""
+        hashed = digest(self.audio, self.sample_rate)
+        return Source(self.audio, self.sample_rate, "the take", hashed, self.encoding or "FLOAT", self.record, self.score)
 
     def _repr_html_(self) -> str:
         """A player, for notebooks."""
@@ -96,12 +110,21 @@ TAGGED = (
     "weights",
     "version",
     "seconds",
+    "source",
+    "before",
+    "after",
+    "spans",
+    "made",
+    "method",
     "controls",
+    "files",
     "plan",
     "sampling",
+    "sha256",
+    "made_on",
 )
-"""What of a record is written into an audio file's comment: enough, with a MIDI plan and the files of controls beside it, to
-make the music again."""
+"""What of a record is written into an audio file's comment: enough, with the score that is a tag of its own, and the files of
+controls and the given audio that it names, to make the music again to the bit (`provenance`)."""
 
 
 def shortened(prompt: str, longest: int) -> str:

@@ -44,6 +44,9 @@ class Sampling(Config):
     """Flow times between which guidance acts; elsewhere the conditions are followed as learnt, for one evaluation."""
     guidance_rescale: float = Field(default=0.0, ge=0, le=1)
     """How much of the deviation that guidance adds is taken back."""
+    strength: float = Field(default=1.0, gt=0, le=1)
+    """Below 1 the canvas' own frames, noised to the flow time 1 - strength, are where the flow begins (SDEdit, Meng et al.
+    2022, algorithm 1): what is not given is like what was there."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Sampling":
@@ -220,13 +223,19 @@ class Jasco(System):
                 made = torch.where(acts[:, None, None], heard(inside), made)
             return torch.where(given[..., None], known, made)
 
-        made = self._solve(field, noise, sampling, progress) * self.get_buffer("std") + self.get_buffer("mean")
+        start = noise
+        if sampling.strength < 1:
+            begun = noise.new_full((len(noise),), 1 - sampling.strength)
+            start, _ = flow.path(noise, data, begun, self.config.sigma_min)
+        made = self._solve(field, start, sampling, progress) * self.get_buffer("std") + self.get_buffer("mean")
         return torch.where(given[..., None], canvas.frames, made)
 
     def _solve(
         self, field: Callable[..., Tensor], noise: Float[Tensor, "b t d"], sampling: Sampling, progress: Progress | None
     ) -> Float[Tensor, "b t d"]:
         times = SCHEDULES[sampling.schedule](sampling.steps).to(noise)
+        if sampling.strength < 1:
+            times = 1 - sampling.strength * (1 - times)
         if self.config.distilled is not None:
             return leaps(field, noise, times, progress).x
         if sampling.solver == "dopri5":
