@@ -76,7 +76,7 @@ def study(
         return _tell(todo, size, workers, hours)
     estimate.check_budget(hours, doing.get("budget"))
     estimate.check_memory(todo, shop.device, workers)
-    _check_data(chosen, todo)
+    _check_data(cells)
     with interruptible(lambda: f"what is done stays in {shop.folder}; the same command goes on"):
         _run(cells, todo, shop, size, workers)
     gathered = findings.gather(found, asked, chosen, shop)
@@ -100,11 +100,12 @@ def _tell(todo: "list[Part]", size: "Scale", workers: int, hours: float) -> None
     say(f"{len(todo)} parts are missing: {total:.1e} FLOPs, about {hours:.2f} hours by {workers} workers")
 
 
-def _check_data(exhibits: "list[Exhibit]", todo: "list[Part]") -> None:
-    from counterpoint.study.material import Music
+def _check_data(cells: "list[Part]") -> None:
+    """Somebody's music is enough, and has captions.  Raises ValueError."""
+    from counterpoint.study.taken import Taken
 
-    for music in (part for part in todo if isinstance(part, Music)):
-        music.check(exhibits[0].id)
+    for held in dict.fromkeys(cell.held for cell in cells if isinstance(cell, Taken)):
+        held.check()
 
 
 def _run(cells: "list[Part]", todo: "list[Part]", shop: "Workshop", size: "Scale", workers: int) -> None:

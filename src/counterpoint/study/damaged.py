@@ -62,9 +62,6 @@ class Damaged(Music):
     def seconds(self, flops: float) -> float:
         return self.clips * self.clip_seconds / 100
 
-    def check(self, exhibit: str) -> None:
-        """What is damaged was checked."""
-
 
 def damage(audio: Float[Tensor, "c n"], rate: int, seed: int) -> Float[Tensor, "c n"]:
     """The same music, duller and in noise; as loud as it was at its loudest."""

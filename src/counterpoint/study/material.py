@@ -65,11 +65,6 @@ class Music(Part):
     def seconds(self, flops: float) -> float:
         return 0.0 if self.folder else self.hours * 3600 / (100 if self.renderer == "soundfont" else 150)
 
-    def check(self, exhibit: str) -> None:
-        """Raises ValueError where a folder has no captions, with which models are asked."""
-        if self.folder is not None and not any(row.captions for row in index(self.folder).rows):
-            raise ValueError(f"{self.folder} has no captions, with which {exhibit} asks; write one beside each file.")
-
 
 @cache
 def recipe_of(recipe: Path, changes: tuple[str, ...]) -> AnyRecipe:

@@ -51,7 +51,7 @@ def _head(findings: Findings) -> list[str]:
         f"Commits: {commits}. Machine: {machines}. Every number comes from a file in `results/`, which names its commit, "
         "recipe, seeds and n.",
         "Intervals are of 95 %, over clips and, where there are several, over training seeds; a dash is what was not measured, "
-        "grey or in brackets what the paper has. Distances compare only within a study: ears, music and n are its own.",
+        "in brackets is what the paper has. Distances compare only within a study: ears, music and n are its own.",
     ]
 
 

@@ -43,7 +43,7 @@ class Speed(Part):
 
     def recipe(self) -> Mapping[str, Any]:
         told = {"batch": self.batch, "clip_seconds": self.clip_seconds, "repeats": self.repeats, "rate": self.coder.spec.rate}
-        return {**told, "sampling": list(self.sampling), "network": content_of(self.file, self.changes)}
+        return {**told, "sampling": list(self.sampling), "network": content_of(self.file, self.changes)["system"]}
 
     def done(self, shop: Workshop) -> bool:
         return result.load(self, shop) is not None

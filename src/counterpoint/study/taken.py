@@ -74,6 +74,18 @@ class Held:
         """For a recipe."""
         return {"clips": self.clips, "seconds": self.seconds, "splits": list(self.splits)}
 
+    def check(self) -> None:
+        """Raises ValueError where somebody's folder holds too few clips to ask for, before anything is made of it."""
+        folder = self.music.folder
+        if folder is not None:
+            rows = index(folder, self.music.clip_seconds).rows
+            found = [row for row in rows if row.split in self.splits and row.captions and row.seconds >= self.seconds]
+            if len(found) < self.clips:
+                raise ValueError(
+                    f"{folder} holds {len(found)} held-out clips with captions that last {self.seconds:g} s, and {self.clips} "
+                    "are asked for; give more music, captions beside it, or a smaller scale."
+                )
+
     def real(self, shop: Workshop, ids: Sequence[str] | None = None) -> ClipSet:
         """The recordings of some clips, or of the first by name."""
         found, wanted = gather(self.music.source(shop), clip_seconds=self.music.clip_seconds), set(ids or ())
