@@ -9,7 +9,7 @@ from counterpoint.commands.terminal import say
 from counterpoint.ending import interruptible
 
 if TYPE_CHECKING:
-    from counterpoint.study.design import Exhibit, Scale
+    from counterpoint.study.design import Scale
     from counterpoint.study.part import Part, Workshop
 
 

@@ -28,17 +28,18 @@ WRONG = 4
 
 @dataclass(frozen=True)
 class Damaged(Music):
-    """The first `clips` of some music, made worse."""
+    """The first `clips` of some splits of music, made worse."""
 
     of: Music | None = None
     clips: int = 64
+    splits: tuple[str, ...] = ("train", "valid", "test")
 
     def needs(self) -> tuple[Part, ...]:
         assert self.of is not None, "there is something to damage"
         return (self.of,)
 
     def recipe(self) -> Mapping[str, Any]:
-        return {"clips": self.clips, "seed": self.seed, "clip_seconds": self.clip_seconds}
+        return {"clips": self.clips, "seed": self.seed, "clip_seconds": self.clip_seconds, "splits": list(self.splits)}
 
     def source(self, shop: Workshop) -> Path:
         return shop.place(self) / "corpus"
@@ -49,7 +50,8 @@ class Damaged(Music):
     def make(self, shop: Workshop) -> None:
         assert self.of is not None
         claim(self, shop)
-        rows = sorted(index(self.of.source(shop), self.clip_seconds).rows, key=lambda row: row.id)[: self.clips]
+        found = index(self.of.source(shop), self.clip_seconds).rows
+        rows = sorted((row for row in found if row.split in self.splits), key=lambda row: row.id)[: self.clips]
         lines = []
         for number, row in enumerate(rows):
             audio, rate = sound.read(row.path, row.seconds, row.offset)

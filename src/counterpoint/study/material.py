@@ -14,7 +14,6 @@ from counterpoint import encoding
 from counterpoint.conditioners.drums import DrumsConfig
 from counterpoint.conditioners.score import paint
 from counterpoint.data.corpus.corpus import compose_corpus
-from counterpoint.data.index import index
 from counterpoint.files import write_text
 from counterpoint.hub import checkpoint
 from counterpoint.labelling import label

@@ -209,8 +209,6 @@ def changed(own: Config, changes: Sequence[str]) -> Config:
     content = own.model_dump()
     if any(change.startswith("guidance=") for change in changes):
         content.pop("guidance", None)
-    if any(change == "solver=dopri5" for change in changes) is False and content.get("solver") == "dopri5":
-        content.pop("tolerance", None)
     return settings.parse(type(own), settings.override(content, changes), "sampling")
 
 
