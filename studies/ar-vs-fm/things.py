@@ -1,6 +1,6 @@
 """What exhibits share: music, codecs, networks and cells, each named once, so that each is made once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -82,11 +82,18 @@ class Things:
         changes = (*plain, *size.changes, *changes)
         return Network(f"{short}-{rate}{name}-s{seed}", RECIPES / file, self.frames(rate, kind), changes, seed)
 
-    def taken(self, name: str, network: Network, held: Held, **asked: tuple[str, ...] | float) -> Taken:
+    def taken(
+        self,
+        name: str,
+        network: Network,
+        held: Held,
+        sampling: tuple[str, ...] = (),
+        told: tuple[str, ...] = ("text",),
+        metrics: tuple[str, ...] = ("frechet", "text"),
+    ) -> Taken:
         """A cell by an exhibit's name; flow takes the scale's steps, unless others are asked for."""
-        cell = replace(Taken(f"{name}-{network.name}", network, held, self.ears), **asked)
         own = () if network.autoregressive else (f"steps={self.size.steps}",)
-        return replace(cell, sampling=cell.sampling or own)
+        return Taken(f"{name}-{network.name}", network, held, self.ears, told, sampling or own, metrics)
 
 
 def controlled(things: Things, model: str, seed: int) -> Network:

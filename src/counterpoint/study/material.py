@@ -58,8 +58,9 @@ class Music(Part):
     def make(self, shop: Workshop) -> None:
         if self.folder is None:
             claim(self, shop)
-            told = {"hours": self.hours, "seed": self.seed, "renderer": self.renderer, "seconds": self.clip_seconds}
-            compose_corpus(self.source(shop), **told)
+            compose_corpus(
+                self.source(shop), hours=self.hours, seed=self.seed, renderer=self.renderer, seconds=self.clip_seconds
+            )
 
     def seconds(self, flops: float) -> float:
         return 0.0 if self.folder else self.hours * 3600 / (100 if self.renderer == "soundfont" else 150)
