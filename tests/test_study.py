@@ -46,7 +46,7 @@ def made(study, tmp_path_factory) -> Path:
     ]
     first = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 500
+        until = time.monotonic() + 3000
         while not (out / "parts" / "flow-s0" / "train" / "state.pt").is_file():
             assert first.poll() is None and time.monotonic() < until
             time.sleep(0.05)

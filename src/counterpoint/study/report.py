@@ -50,7 +50,8 @@ def _head(findings: Findings) -> list[str]:
         f"{there} of {wanted} cells are there; making and judging them took {hours:.2f} hours beside training. "
         f"Commits: {commits}. Machine: {machines}. Every number comes from a file in `results/`, which names its commit, "
         "recipe, seeds and n.",
-        "Intervals are of 95 %, over clips and, where there are several, over training seeds; a dash is what was not measured, "
+        "Intervals are of 95 %, over clips and, where there are several, over training seeds; with one seed "
+        "they speak of the models that were trained, and of no others. A dash is what was not measured, "
         "in brackets is what the paper has. Distances compare only within a study: ears, music and n are its own.",
     ]
 
