@@ -12,6 +12,7 @@ LAYERS = [
     {"cli"},
     {"commands"},
     {"ending"},
+    {"study"},
     {"recipe"},
     {"training"},
     {"bad_batch"},

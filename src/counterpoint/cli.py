@@ -34,6 +34,7 @@ from counterpoint.commands.plan import PLANNER, plan
 from counterpoint.commands.regenerate import regenerate
 from counterpoint.commands.retake import retake
 from counterpoint.commands.sampling import Sampler
+from counterpoint.commands.study import study
 from counterpoint.commands.terminal import progress, report_unknown, say
 from counterpoint.commands.working import Working
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
@@ -350,6 +351,7 @@ app.command(analyse)
 app.command(bench)
 app.command(listen_app)
 app.command(export)
+app.command(study)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
