@@ -205,8 +205,8 @@ class Request(Config):
     conditions.
     With a `source`, the path of an audio file or a Source, its audio stays as it is, and what is made are `before` and `after`
     seconds around it and the `spans` (start and end in seconds) within it; with a `strength`, and without spans, all of it is
-    made anew, after its own likeness.  Of several `tries` to fill a window the one that fits best is kept.  Its length follows;
-    a plan that is "auto" goes on from what is given (`amendment`).
+    made anew, after its own likeness; of several `tries` what fits best is kept.  Its length follows; a plan that is "auto"
+    goes on from what is given (`amendment`).
     """
 
     text: Annotated[str, BeforeValidator(check_text)]
@@ -227,9 +227,9 @@ class Request(Config):
     before: Annotated[float, BeforeValidator(_check_added)] = 0.0
     after: Annotated[float, BeforeValidator(_check_added)] = 0.0
     spans: Annotated[tuple[tuple[float, float], ...], BeforeValidator(checks.spans)] = ()
-    tries: Annotated[int, BeforeValidator(_check_tries)] = 1
     strength: Annotated[float | None, BeforeValidator(_check_strength)] = None
     method: Annotated[str | None, BeforeValidator(_check_method)] = None
+    tries: Annotated[int, BeforeValidator(_check_tries)] = 1
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
     solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
     schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
@@ -266,9 +266,10 @@ class Request(Config):
             raise ValueError("Nothing is to be made: give spans to fill, seconds to add before or after, or a strength.")
         if self.strength is not None and (self.before or self.after):
             raise ValueError("What is added has no likeness to start from; leave the strength out, or before and after.")
-        if (self.method is not None or self.tries > 1) and self.strength is not None and not self.spans:
-            what = "method" if self.method is not None else "number of tries"
-            raise ValueError(f"A {what} is for what lies between given audio, and here all is made anew; leave it out.")
+        if self.strength is not None and not self.spans and set(told) & {"method", "tries"}:
+            raise ValueError(
+                "A method and tries are for what lies between given audio, and here all is made anew; leave them out."
+            )
         if self.strength is None and any(name != "transpose" for name in self.controls()):
             raise ValueError(f"{next(iter(self.controls()))} would hold for given audio, too; give a plan instead.")
         return self
@@ -366,6 +367,7 @@ class Given(TypedDict, total=False):
     before: float
     after: float
     spans: object
+    tries: int
 
 
 def ask(text: str, seconds: float | None, seed: int, plan: str | Path, wishes: Wishes, given: Given | None = None) -> Request:

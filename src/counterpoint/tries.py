@@ -3,8 +3,8 @@
 frames, choices = tries.best(model.system, model.codec, canvas, values, seeds, sampling, 6)
 choices[0].record  # which was kept, of which, by what figures, after how many evaluations
 
-Zero-shot in-painting needs its settings chosen anew for every sample ("AR-vs-FM", section 5.3); here they are, within a budget
-that is told in advance: every try may ask the network as often as one supervised filling does.
+Zero-shot in-painting needs settings of its own for every sample ("AR-vs-FM", section 5.3): here they are tried, within a
+budget that is told in advance, as every try may ask the network as often as one supervised filling does.
 """
 
 import math
@@ -17,19 +17,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from counterpoint import windows
 from counterpoint.analysis import hearing
 from counterpoint.analysis.chroma import chroma
 from counterpoint.codecs.base import Codec
 from counterpoint.config import Config
+from counterpoint.controls.told import windowed
 from counterpoint.metrics.fit import fit, mean
-from counterpoint.metrics.take import Asked, take_report
+from counterpoint.metrics.take import Asked, asked_of_score, take_report
+from counterpoint.music import Score
 from counterpoint.paradigms import repair
 from counterpoint.paradigms.middle import gaps
 from counterpoint.paradigms.repair import StrategyName
 from counterpoint.rng import mix
 from counterpoint.systems import jasco
 from counterpoint.systems.base import System, share
-from counterpoint.types import Canvas, Progress, Values
+from counterpoint.types import Canvas, Progress, Values, time_axis
 
 LADDER: tuple[tuple[StrategyName, Mapping[str, float]], ...] = (
     ("bridge", {}),
@@ -97,6 +100,39 @@ def _settled(sampling: jasco.Sampling, number: int) -> tuple[jasco.Sampling, dic
     return jasco.Sampling.model_validate(settings), {**told, "steps": steps}
 
 
+def fill(
+    system: System,
+    codec: Codec,
+    canvas: Canvas,
+    values: Mapping[str, Any],
+    seed: int,
+    sampling: Config,
+    count: int,
+    longest: int,
+    score: Score | None = None,
+    progress: Progress | None = None,
+) -> tuple[Tensor, list[Choice]]:
+    """A canvas of one item, of any length, filled window by window (`windows.around`), each the best of `count` fillings.
+
+    `values` are what the item is told, `longest` the frames of a window.  Where one window does, it is also held against the
+    `score`.
+    """
+    axis, done, given = time_axis(system.view), canvas.frames.clone(), canvas.given.clone()
+    places = windows.around(canvas.given[0].cpu(), longest)
+    asked = None if score is None or len(places) > 1 else [asked_of_score(score)]
+    choices: list[Choice] = []
+    for i, here in enumerate(places):
+        place = done.narrow(axis, here.start, here.stop - here.start)
+        own = [mix(seed, i) if i else seed]
+        part = Canvas(place.clone(), given[:, here].clone())
+        heard = progress if len(places) == 1 else share(progress, i, len(places), 100)
+        made, chosen = best(system, codec, part, windowed(values, here), own, sampling, count, asked, heard)
+        place.copy_(made)
+        given[:, here] = True
+        choices += chosen
+    return done, choices
+
+
 @torch.inference_mode()
 def best(
     system: System,
@@ -120,7 +156,7 @@ def best(
     planned = attempts(system, sampling, count)
     for attempt in planned:
         own = attempt.seeds(seeds)
-        heard = share(progress, attempt.number, count, 100)
+        heard = progress if count == 1 else share(progress, attempt.number, count, 100)
         with counted(system) as rows:
             frames = system.generate(canvas, values, own, attempt.sampling, heard)
         total += rows[0] // len(seeds)

@@ -55,11 +55,17 @@ class Sampling(Config):
     """How given frames are heard: as in training, or zero-shot, by a network that knows nothing of them and is led (repair.py);
     None: as in training, where there was such."""
     strategy: repair.StrategyName | None = None
-    """How it is led, and the numbers of that (repair.How); None: repair.DEFAULT, or with
-    another solver than Euler's replacement, and How()."""
+    """How it is led, and the numbers of that (repair.How); None: repair.DEFAULT, or replacement
+    with another solver than Euler's, and How()."""
     churn: float | None = Field(default=None, ge=0, le=1)
     repeats: int | None = Field(default=None, ge=2, le=20)
     reach: float | None = Field(default=None, gt=0, le=1000, allow_inf_nan=False)
+
+    @property
+    def times(self) -> Float[Tensor, " steps_and_one"]:
+        """The schedule, from where the flow begins."""
+        times = SCHEDULES[self.schedule](self.steps)
+        return times if self.strength == 1 else 1 - self.strength * (1 - times)
 
     @property
     def repair(self) -> tuple[repair.StrategyName, repair.How]:
@@ -81,8 +87,6 @@ class Sampling(Config):
                 f"The strategy {strategy} takes Euler's steps, not those of {self.solver}; take the solver euler, or the "
                 "strategy replacement."
             )
-        if self.strategy not in (None, "replacement") and self.strength < 1:
-            raise ValueError(f"The strategy {self.strategy} begins from noise; leave it out, or the strength.")
         return self
 
     @model_validator(mode="after")
@@ -250,23 +254,19 @@ class Jasco(System):
             return self._apart(some, canvas, values, seeds, sampling, progress)
         gens = rng.generators(seeds)
         noise = rng.randn(canvas.frames.shape[1:], gens).to(canvas.frames)
-        given = canvas.given
-        data = torch.where(given[..., None], self._normalise(canvas.frames), 0.0)
+        given, start = canvas.given, noise
+        data = self._normalise(canvas.frames)
+        if sampling.strength < 1:
+            start, _ = flow.path(noise, data, noise.new_full((len(noise),), 1 - sampling.strength), self.config.sigma_min)
+        data = torch.where(given[..., None], data, 0.0)
         field = self._field(canvas, values, sampling, data, torch.zeros_like(given) if zero_shot else given)
         known, (strategy, how) = repair.Known(data, given, noise, gens, self.config.sigma_min), sampling.repair
-        if zero_shot and strategy != "replacement" and sampling.strength == 1:
-            times = SCHEDULES[sampling.schedule](sampling.steps).to(noise)
-            made = repair.STRATEGIES[strategy](field, noise, times, known, how, progress).x
-        else:  # which any solver can follow, from any time on
-            start = noise if sampling.strength == 1 else self._likeness(canvas, noise, sampling.strength)
+        if zero_shot and strategy != "replacement":
+            made = repair.STRATEGIES[strategy](field, start, sampling.times.to(noise), known, how, progress).x
+        else:  # which any solver can follow
             made = self._solve(repair.straightened(field, known), start, sampling, progress)
         made = made * self.get_buffer("std") + self.get_buffer("mean")
         return torch.where(given[..., None], canvas.frames, made)
-
-    def _likeness(self, canvas: Canvas, noise: Float[Tensor, "b t d"], strength: float) -> Float[Tensor, "b t d"]:
-        """The canvas' own frames, noised."""
-        time = noise.new_full((len(noise),), 1 - strength)
-        return flow.path(noise, self._normalise(canvas.frames), time, self.config.sigma_min)[0]
 
     def hears_zero_shot(self, sampling: Sampling) -> bool:
         """Whether what is given is heard zero-shot.  Raises ValueError for a way to hear it that this model does not have."""
@@ -319,9 +319,7 @@ class Jasco(System):
     def _solve(
         self, field: Callable[..., Tensor], noise: Float[Tensor, "b t d"], sampling: Sampling, progress: Progress | None
     ) -> Float[Tensor, "b t d"]:
-        times = SCHEDULES[sampling.schedule](sampling.steps).to(noise)
-        if sampling.strength < 1:
-            times = 1 - sampling.strength * (1 - times)
+        times = sampling.times.to(noise)
         if self.config.distilled is not None:
             return leaps(field, noise, times, progress).x
         if sampling.solver == "dopri5":
