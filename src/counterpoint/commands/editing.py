@@ -82,7 +82,7 @@ def tell(take: "Take", path: Path, elapsed: float) -> None:
     if "source" in take.record:
         spans, file = ", ".join(f"{start:g}:{end:g}" for start, end in take.record["made"]), take.record["source"]["file"]
         stays = take.record["made"] != [[0, seconds]]
-        say(f"  made: {spans}" + (f"; all else is {file}, sample for sample" if stays else f", after {file}"))
+        say(f"  made: {spans}" + (f"; all else is {file}, sample for sample" if stays else f", varied from {file}"))
         if path.suffix.lower() in (".mp3", ".ogg"):
             say(f"  note: {path.suffix} changes every sample; write .wav or .flac to keep what is given to the bit")
     say(f"  plan: {take.record['summary']}")
