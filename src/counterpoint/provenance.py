@@ -35,7 +35,8 @@ def load(record: Mapping[str, Any], model: str | None = None, device: str = "cpu
         checkpoint.locate(name, download=model is not None)
     except ValueError as error:
         raise ValueError(f"It was made by {name}, which is not here; give its folder with --model. ({error})") from error
-    return generation.load(name, device)
+    made_on = record.get("made_on", {})
+    return generation.load(name, device, made_on.get("dtype", "fp32"), made_on.get("compiled", False))
 
 
 def asked(record: Mapping[str, Any], model: Model, given: str | Path | Take, source: str | Path | None = None) -> Request:
