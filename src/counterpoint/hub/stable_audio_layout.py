@@ -66,8 +66,8 @@ def settings(content: Mapping[str, Any]) -> VaeConfig:
     dim = decoder["latent_dim"]
     if shared[0] != shared[1] or encoder["latent_dim"] != 2 * dim or encoder["c_mults"][0] != 1:
         raise ValueError(
-            "This VAE's halves are not as wide as each other, or its encoder does not tell twice its latents, or its c_mults do "
-            "not begin with 1, which is not built here."
+            "This VAE's halves are not as wide as each other, or its encoder does not tell twice its latents, or its c_mults "
+            "do not begin with 1, which is not built here."
         )
     if encoder["in_channels"] != decoder["out_channels"]:
         raise ValueError("This VAE gives back another number of channels than it takes, which is not built here.")
