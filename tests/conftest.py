@@ -22,6 +22,7 @@ ROOMS = (
     "controls.held",
     "controls.lanes",
     "controls.told",
+    "editing",
     "data.events.grid",
     "embedders",
     "evaluation",
@@ -33,11 +34,15 @@ ROOMS = (
     "pieces",
     "rng",
     "sketch",
+    "study.damaged",
+    "study.entropy",
+    "study.inference",
     "systems.codecgan",
     "systems.ear",
     "systems.jasco",
     "systems.musicgen",
     "systems.score",
+    "tries",
     "types",
 )
 """Those whose signatures tell shapes: they are checked wherever the tests lead."""

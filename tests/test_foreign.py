@@ -1,4 +1,4 @@
-"""Folders and ids of others: what is damaged, foreign, gated or missing is one sentence each; what is fetched, and with what licence."""
+"""Folders and ids of others: what is damaged, foreign, gated or missing is one sentence; what is fetched, with what licence."""
 
 import io
 import json

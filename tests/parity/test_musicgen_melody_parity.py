@@ -1,4 +1,4 @@
-"""MusicGen's melody model, told a chroma and words before the frames, against transformers' own, and as AudioCraft exports it."""
+"""MusicGen's melody model, told a chroma and words first, against transformers' own, and as AudioCraft exports it."""
 
 import json
 import shutil
@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tiny_musicgens import BINS, scattered, tokenized
 
 from counterpoint import generation
 from counterpoint.conditioners.melody import Chroma
 from counterpoint.hub import checkpoint
 from counterpoint.systems.musicgen import MusicgenConfig, Sampling
 from counterpoint.types import Canvas
+from tiny_musicgens import BINS, scattered, tokenized
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'text'")
 
@@ -101,10 +101,20 @@ def test_it_is_asked_for_a_tune_and_saved_like_any_other(melody, tmp_path):
 
 @torch.no_grad()
 def test_as_audiocraft_exports_it(melody, tmp_path):
-    """transformers' conversion read backwards: queries, keys and values in one matrix, other names, a window that is computed."""
+    """transformers' conversion read backwards: queries, keys and values in one matrix, and a window that is computed."""
     folder, model = melody
-    names = {"model.decoder.embed_tokens.": "emb.", "model.decoder.layers.": "transformer.layers.", "model.decoder.layer_norm": "out_norm"}
-    names |= {"self_attn_layer_norm": "norm1", "final_layer_norm": "norm2", "fc1": "linear1", "fc2": "linear2", "lm_heads": "linears"}
+    names = {
+        "model.decoder.embed_tokens.": "emb.",
+        "model.decoder.layers.": "transformer.layers.",
+        "model.decoder.layer_norm": "out_norm",
+    }
+    names |= {
+        "self_attn_layer_norm": "norm1",
+        "final_layer_norm": "norm2",
+        "fc1": "linear1",
+        "fc2": "linear2",
+        "lm_heads": "linears",
+    }
     made = {}
     for name, tensor in model.decoder.state_dict().items():
         for theirs, other in names.items():

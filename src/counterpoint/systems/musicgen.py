@@ -29,7 +29,7 @@ from counterpoint.nn.transformer import Memory, TransformerConfig
 from counterpoint.paradigms import autoregressive as ar
 from counterpoint.paradigms import guidance, middle
 from counterpoint.paradigms.middle import Order
-from counterpoint.systems.base import System, has_biases, task_of
+from counterpoint.systems.base import System, has_biases, share, task_of
 from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values, View
 
 
@@ -221,7 +221,7 @@ class Musicgen(System):
             items = (canvas.given == given).all(1).nonzero()[:, 0]
             alike = Canvas(canvas.frames[items], canvas.given[items])
             own = {name: [column[i] for i in items.tolist()] for name, column in values.items()}
-            theirs, part = [seeds[i] for i in items.tolist()], _share(progress, kind, len(kinds), len(given))
+            theirs, part = [seeds[i] for i in items.tolist()], share(progress, kind, len(kinds), len(given))
             if task_of(alike) == "inpaint":
                 made[items] = self._fill_alike(alike, given, own, theirs, sampling, part)
             else:
@@ -249,7 +249,7 @@ class Musicgen(System):
             layout = order.lay(frames, self.special)
             kept = ~order.holds_token | known[order.frames.clamp_min(0)]
             first = int((~kept[0]).any(0).int().argmax())
-            part = _share(progress, i, len(spans), len(given))
+            part = share(progress, i, len(spans), len(given))
             for step in self._write(layout, kept, first, told, gens, sampling, order):
                 if part is not None:
                     part(step + 1 - first, layout.shape[-1] - first)
@@ -362,10 +362,3 @@ class Musicgen(System):
 def _where(index: Int[Tensor, "b s"], told: Float[Tensor, "any s h"]) -> Float[Tensor, "any s h"]:
     """What is told, where there is something to be told of."""
     return told * (index != middle.NONE)[..., None]
-
-
-def _share(progress: Progress | None, part: int, parts: int, units: int) -> Progress | None:
-    """Tells `progress` of one of several equal parts, of so many units each."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(round((part + done / total) * units), parts * units)
