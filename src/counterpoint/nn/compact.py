@@ -96,5 +96,5 @@ class Compact(nn.Module):
         return product if self.bias is None else product + self.bias
 
 
-COMPILING: dict[str, str | int | bool] = {"cpp.enable_floating_point_contract_flag": "fast"}
-"""For torch's compiler: products are added to sums in one operation."""
+COMPILING: dict[str, str | int | bool] = {"cpp.enable_floating_point_contract_flag": "fast", "size_asserts": False}
+"""For torch's compiler: products are added to sums in one operation, and shapes, which are guarded before, not checked again."""
