@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from counterpoint import runtime
@@ -156,3 +157,12 @@ def test_too_little_memory_is_refused_with_the_numbers(tmp_path, monkeypatch) ->
         runtime.check_memory(tmp_path, "int8")
     monkeypatch.setattr(runtime, "free_memory", lambda: 10**7)
     runtime.check_memory(tmp_path, "int8")
+
+
+def test_stored_in_eight_bits_a_number_still_takes_four_bytes(tmp_path, monkeypatch) -> None:
+    save_file({"a.int8": torch.zeros(1000, 1000, dtype=torch.int8)}, tmp_path / "model.safetensors")
+    monkeypatch.setattr(runtime, "free_memory", lambda: 4 * 10**6)
+    with pytest.raises(ValueError, match="are free"):
+        runtime.check_memory(tmp_path, "fp32")
+    monkeypatch.setattr(runtime, "free_memory", lambda: 6 * 10**6)
+    runtime.check_memory(tmp_path, "fp32")

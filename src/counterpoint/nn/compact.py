@@ -97,4 +97,4 @@ class Compact(nn.Module):
 
 
 COMPILING: dict[str, str | int | bool] = {"cpp.enable_floating_point_contract_flag": "fast", "size_asserts": False}
-"""For torch's compiler: products are added to sums in one operation, and shapes, which are guarded before, not checked again."""
+"""For torch's compiler: products are added to sums in one operation, and shapes, which are guarded, not checked again."""
