@@ -134,9 +134,9 @@ def _head(names: Sequence[str], versions: Sequence[str]) -> str:
     weights = ", ".join(f"`{name}` {version}" for name, version in zip(names, versions, strict=True))
     return f"""# What it sounds like, to look at
 
-`python benchmarks/listening_page.py{chosen}` makes this page anew: {SECONDS:g} seconds of each request by each model,
-seed {SEED}, here by {weights}. A column is a model: its spectrogram, and below what counterpoint's own analysers hear (chords,
-tune, drums, down-beats as lines). The sentences compare that with what was asked: of a plan, with all of its score."""
+`python benchmarks/listening_page.py{chosen}` makes this page anew: {SECONDS:g} s of each request by each model, seed {SEED},
+here by {weights}. A column is a model: its spectrogram, and below what counterpoint's own analysers hear (chords, tune, drums,
+down-beats as lines). The sentences compare that with what was asked: of a plan, with all of its score."""
 
 
 def _section(folder: str, example: Example, takes: Mapping[str, tuple[Take, Judged]]) -> str:

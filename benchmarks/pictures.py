@@ -3,6 +3,10 @@
     python benchmarks/pictures.py take.wav --score take.mid -o take.png [--title "..."]
     python benchmarks/pictures.py --sheet original.wav codec.wav generated.wav [--names real codec model] -o sheet.png
 
+Spans that were made anew in given audio are marked, as the take's tags tell them (docs/editing.md):
+
+    python benchmarks/pictures.py --sheet bossa.wav repaired.wav --names given "the span made anew" -o docs/editing.png
+
 A score is a MIDI file or the annotation (.json) of a corpus clip; roles have one colour each, drums a lane of their own.
 """
 
@@ -28,6 +32,7 @@ from counterpoint import audio as sound
 from counterpoint import midi
 from counterpoint.annotation import from_dict
 from counterpoint.music import DRUM_CLASSES, Score, Track, chord_name
+from counterpoint.source import read_record
 
 COLOURS = {"melody": "#d62728", "bass": "#1f77b4", "comp": "#2ca02c", "pad": "#9467bd", "drums": "#444444"}
 LANES = ("kick", "snare", "hat", "cymbal", "tom", "percussion")
@@ -61,6 +66,14 @@ def draw_spectrogram(ax: Axes, samples: NDArray[np.float32], rate: int, lowest: 
     ax.minorticks_off()
     ax.set_ylim(lowest, rate / 2)
     ax.set_xlim(0, len(samples) / rate)
+
+
+def draw_made(ax: Axes, file: Path) -> None:
+    """What was made in given audio: between lines, under a bar."""
+    for start, end in read_record(file).get("made", ()):
+        ax.axvline(start, color="#ffd700", lw=1.2)
+        ax.axvline(end, color="#ffd700", lw=1.2)
+        ax.plot([start, end], [0.985, 0.985], color="#ffd700", lw=5, transform=ax.get_xaxis_transform(), solid_capstyle="butt")
 
 
 def draw_roll(ax: Axes, score: Score) -> None:
@@ -169,6 +182,7 @@ def sheet(files: Sequence[Path], names: Sequence[str], out: Path) -> None:
     )
     for ax, file, name in zip(axes[:, 0], files, names, strict=True):
         draw_spectrogram(ax, *read_mono(file))
+        draw_made(ax, file)
         ax.set_title(name, fontsize=10, loc="left")
     axes[-1, 0].set_xlabel("seconds")
     _save(figure, out)

@@ -6,9 +6,22 @@ if TYPE_CHECKING:
     from counterpoint.adherence import best_of, report
     from counterpoint.comparison import compare
     from counterpoint.generation import Model, Request, Stream, Take, load
+    from counterpoint.provenance import regenerate, retake
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Request", "Stream", "Take", "__version__", "best_of", "compare", "load", "report"]
+__all__ = [
+    "Model",
+    "Request",
+    "Stream",
+    "Take",
+    "__version__",
+    "best_of",
+    "compare",
+    "load",
+    "regenerate",
+    "report",
+    "retake",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +34,10 @@ def __getattr__(name: str) -> Any:
         from counterpoint import comparison
 
         return comparison.compare
+    if name in ("regenerate", "retake"):
+        from counterpoint import provenance
+
+        return vars(provenance)[name]
     if name in ("best_of", "report"):
         from counterpoint import adherence
 

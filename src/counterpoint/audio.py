@@ -18,11 +18,14 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from counterpoint import tags as tagging
-from counterpoint.files import renamed
+from counterpoint.files import renamed, writing
 from counterpoint.pieces import Piece, around
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", "MPEG_LAYER_III")}
 """Suffixes that can be written, with soundfile's names for format and encoding."""
+
+EXACT = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 0, "DOUBLE": 0}
+"""Encodings (soundfile's names) that can hold samples as they are, with their bits where they are whole numbers."""
 
 _DITHER_SEED = 1770
 
@@ -52,11 +55,19 @@ def read(path: str | Path, seconds: float | None = None, offset: float = 0.0) ->
     return torch.from_numpy(samples.T.copy()), rate
 
 
-def write(path: str | Path, audio: Float[Tensor, "c n"], sample_rate: int, tags: Mapping[str, str] | None = None) -> Path:
+def write(
+    path: str | Path,
+    audio: Float[Tensor, "c n"],
+    sample_rate: int,
+    tags: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> Path:
     """Write audio in the format that the suffix names: wav and flac with 16 bits (dithered, same bytes each time), ogg, mp3.
 
-    Audio beyond full scale is turned down as a whole until it fits.  `tags` are texts by name (see `tags.NAMES`).
-    The file appears whole or not at all; missing folders are made.  Returns the path.  Raises ValueError.
+    Audio beyond full scale is turned down as a whole until it fits.  With an `encoding` of EXACT, wav and flac hold every
+    sample as it is, undithered: what was read in that encoding is written as it was (flac has no floats: it takes 24 bits).
+    `tags` are texts by name (see `tags.NAMES`).  The file appears whole or not at all; missing folders are made.  Returns
+    the path.  Raises ValueError.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
@@ -65,9 +76,42 @@ def write(path: str | Path, audio: Float[Tensor, "c n"], sample_rate: int, tags:
         raise ValueError(f"Audio to write has the shape {tuple(audio.shape)}; it must be channels by samples, none of them 0.")
     if not torch.isfinite(audio).all():
         raise ValueError(f"The audio for {path.name} holds values that are not numbers; nothing was written. Make it anew.")
-    encoded = _encode(audio.detach().float().cpu(), sample_rate, path.suffix.lower(), dict(tags or {}))
+    encoded = _encode(audio.detach().cpu(), sample_rate, path.suffix.lower(), dict(tags or {}), encoding)
     with renamed(path) as temporary:
         temporary.write_bytes(encoded)
+    return path
+
+
+def write_growing(
+    path: str | Path,
+    chunks: Iterable[Float[Tensor, "c _"]],
+    sample_rate: int,
+    samples: int,
+    tags: Mapping[str, str] | None = None,
+) -> Path:
+    """A wav file that can be played while it grows: its head tells from the start how long it will be.
+
+    16 bits, dithered as by `write`; chunks lie within full scale.  Where they end too early, or with an error, the head is set
+    to what is there, so that it is a whole file of less; otherwise `tags` are added at last.  Returns the path.
+    """
+    path, draw, done, channels = Path(path), torch.Generator().manual_seed(_DITHER_SEED), 0, 0
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for chunk in chunks:
+            written = _dither(chunk.float().cpu(), draw).T.contiguous().numpy().tobytes()
+            with writing(path), path.open("ab" if done else "wb") as file:
+                channels = chunk.shape[0]
+                file.write((b"" if done else tagging.wav_head(samples, channels, sample_rate)) + written)
+            done += chunk.shape[-1]
+    finally:
+        if 0 < done != samples:
+            with writing(path), path.open("r+b") as file:
+                file.write(tagging.wav_head(done, channels, sample_rate))
+    if tags and done:
+        content = tagging.with_riff_info(path.read_bytes(), tags)
+        with renamed(path) as temporary:
+            temporary.write_bytes(content)
     return path
 
 
@@ -82,10 +126,15 @@ def read_tags(path: str | Path) -> dict[str, str]:
         raise ValueError(f"{path} cannot be read as audio ({error}); give a whole wav, flac, ogg or mp3 file.") from error
 
 
-def _encode(audio: Float[Tensor, "c n"], sample_rate: int, suffix: str, texts: dict[str, str]) -> bytes:
-    fitted = audio / max(1.0, audio.abs().max().item())
+def _encode(audio: Float[Tensor, "c n"], sample_rate: int, suffix: str, texts: dict[str, str], encoding: str | None) -> bytes:
     kind, subtype = FORMATS[suffix]
-    samples = (_dither(fitted) if subtype == "PCM_16" else fitted).T.contiguous().numpy()
+    if encoding is not None and subtype == "PCM_16":
+        subtype = stored_as(suffix, encoding)
+        samples = _whole_numbers(audio, EXACT[subtype]) if EXACT[subtype] else audio
+    else:
+        fitted = audio.float() / max(1.0, audio.abs().max().item())
+        samples = _dither(fitted) if subtype == "PCM_16" else fitted
+    samples = samples.T.contiguous().numpy()
     buffer = io.BytesIO()
     try:
         with soundfile.SoundFile(buffer, "w", sample_rate, audio.shape[0], subtype, format=kind) as file:
@@ -102,9 +151,23 @@ def _encode(audio: Float[Tensor, "c n"], sample_rate: int, suffix: str, texts: d
     return tagging.with_id3(encoded, texts) if kind == "MP3" else encoded
 
 
-def _dither(audio: Float[Tensor, "c n"]) -> Tensor:
+def stored_as(suffix: str, encoding: str) -> str:
+    """The encoding that a wav or flac file holds samples of `encoding` in: its own, or the nearest that the format has."""
+    if suffix == ".wav":
+        return "PCM_U8" if encoding == "PCM_S8" else encoding
+    return {"PCM_U8": "PCM_S8", "PCM_32": "PCM_24", "FLOAT": "PCM_24", "DOUBLE": "PCM_24"}.get(encoding, encoding)
+
+
+def _whole_numbers(audio: Float[Tensor, "c n"], bits: int) -> Tensor:
+    """Samples of so many bits, in the upper bits of 32-bit integers, as libsndfile takes them."""
+    highest = 2 ** (bits - 1)
+    steps = (audio.double() * highest).round().clamp(-highest, highest - 1)
+    return (steps * 2 ** (32 - bits)).to(torch.int32)
+
+
+def _dither(audio: Float[Tensor, "c n"], generator: torch.Generator | None = None) -> Tensor:
     """16-bit integers with triangular dither; 32766 leaves room for the dither at full scale."""
-    generator = torch.Generator().manual_seed(_DITHER_SEED)
+    generator = generator or torch.Generator().manual_seed(_DITHER_SEED)
     noise = torch.rand(2, *audio.shape, generator=generator)
     return (audio * 32766 + noise[0] - noise[1]).round().to(torch.int16)
 

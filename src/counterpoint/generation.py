@@ -13,46 +13,55 @@ from jaxtyping import Float
 from torch import Tensor
 
 import counterpoint
+from counterpoint import amendment, editing, planning, request, runtime, sampler, tries, windows
 from counterpoint import audio as sound
-from counterpoint import planning, request, sampler
 from counterpoint.chart import print_chart
 from counterpoint.conditioners.text import T5Config
 from counterpoint.conditioners.words import WordsConfig, tokenize
 from counterpoint.config import Config
+from counterpoint.controls.given import digests
 from counterpoint.controls.held import Held
 from counterpoint.controls.told import laid_out, values_of, windowed
+from counterpoint.editing import Task
 from counterpoint.hub import checkpoint
-from counterpoint.hub.checkpoint import Checkpoint
+from counterpoint.hub.checkpoint import SYSTEMS, Checkpoint, Manifest
 from counterpoint.music import Controls, Score
 from counterpoint.paradigms import guidance
 from counterpoint.pieces import Piece
 from counterpoint.planning import Plan
-from counterpoint.request import Request, Wishes
+from counterpoint.request import Given, Request, Wishes
 from counterpoint.rng import mix
+from counterpoint.source import digest, pack_score
 from counterpoint.takes import Stream, Take
 from counterpoint.types import Canvas, Progress, time_axis
 
-OVERLAP = 0.25
-"""Share of a window that is given from the one before, in pieces longer than a window."""
 CHUNK = 1.0
 """Seconds of a stream that are decoded at a time."""
 LOUDNESS, CEILING, GAIN = -16.0, -1.0, 12.0
 """Of a stream: LUFS of its first chunk, dBTP of its peaks, and the most dB by which it is turned up or down."""
 
 
-def load(name: str | Path = "jasco-tiny", device: str = "cpu") -> "Model":
-    """A model by shipped name, folder or Hub id ("owner/name").  Raises ValueError."""
-    return Model(checkpoint.load(name), device)
+def load(
+    name: str | Path = "jasco-tiny", device: str = "cpu", dtype: runtime.Choice = "fp32", compile: bool = False
+) -> "Model":
+    """A model by shipped name, folder or Hub id ("owner/name"), its weights as `dtype` (see runtime).  Raises ValueError.
+
+    With `compile` the first request waits for torch's compiler, and those that follow are faster.
+    """
+    runtime.check(dtype, runtime.place(device), compile)
+    runtime.check_memory(checkpoint.locate(name), dtype)
+    return Model(checkpoint.load(name), device, dtype, compile)
 
 
 class Model:
     """A system and its codec, ready for requests."""
 
-    def __init__(self, loaded: Checkpoint, device: str = "cpu"):
+    def __init__(self, loaded: Checkpoint, device: str = "cpu", dtype: runtime.Choice = "fp32", compile: bool = False):
         self.checkpoint = loaded
-        self.device = _device(device)
+        self.device = runtime.place(device)
         self.system = loaded.system.to(self.device)
         self.codec = loaded.codec.to(self.device)
+        self.speed = runtime.quicken(self.system, dtype, self.device, compile)
 
     def generate(
         self,
@@ -66,6 +75,42 @@ class Model:
     ) -> Take:
         """One piece of music; the settings are those of Request.  Raises ValueError for what cannot be done."""
         return next(self.takes(request.ask(text, seconds, seed, plan, wishes), progress))
+
+    def go_on(
+        self,
+        source: object,
+        text: str,
+        seconds: float = 10.0,
+        before: float = 0.0,
+        seed: int = 0,
+        plan: str | Path = "auto",
+        tries: int = 1,
+        *,
+        progress: Progress | None = None,
+        **wishes: Unpack[Wishes],
+    ) -> Take:
+        """A file of audio, or a take, with so many `seconds` after it and `before` it; `tries` as in `inpaint`."""
+        given: Given = {"source": _source(source), "before": before, "after": seconds, "tries": tries}
+        return next(self.takes(request.ask(text, None, seed, plan, wishes, given), progress))
+
+    def inpaint(
+        self,
+        source: object,
+        spans: object,
+        text: str,
+        seed: int = 0,
+        plan: str | Path = "auto",
+        tries: int = 1,
+        *,
+        progress: Progress | None = None,
+        **wishes: Unpack[Wishes],
+    ) -> Take:
+        """A file of audio, or a take, with `spans` (pairs of seconds) made anew: the best of so many `tries` (tries.py).
+
+        With a `strength`, it is made after what is there.  Raises ValueError.
+        """
+        given: Given = {"source": _source(source), "spans": spans, "tries": tries}
+        return next(self.takes(request.ask(text, None, seed, plan, wishes, given), progress))
 
     def stream(
         self,
@@ -82,11 +127,14 @@ class Model:
         A model that makes one frame after another is heard after a second or two of its frames; one that fills windows,
         after the first window.
         """
-        asked = request.ask(text, seconds, seed, plan, wishes)
+        return self.streamed(request.ask(text, seconds, seed, plan, wishes), progress)
+
+    def streamed(self, asked: Request, progress: Progress | None = None) -> Stream:
+        """`stream` of the first piece of a request."""
         self._warn(asked)
-        job = self._job(asked, seed)
+        job = self.job(asked, asked.seed)
         job.record["timings"] = {"plan": round(job.planned, 3)}
-        return Stream(self._chunks(job, progress), self.codec.sample_rate, seed, job.record, job.score)
+        return Stream(self._chunks(job, progress), self.codec.sample_rate, job.seed, job.record, job.score)
 
     def takes(self, asked: Request, progress: Progress | None = None) -> Iterator[Take]:
         """The pieces of a request, one after the other, each as soon as it is there: item i has the seed `seed + i`.
@@ -99,7 +147,7 @@ class Model:
 
     def check(self, asked: Request) -> tuple[Score | None, Controls]:
         """What the first piece is played from, and holds on to.  Raises ValueError for what cannot be done."""
-        job = self._job(asked, asked.seed)
+        job = self.job(asked, asked.seed)
         return job.score, job.controls
 
     def _warn(self, asked: Request) -> None:
@@ -110,8 +158,23 @@ class Model:
         if asked.planner != planning.RULES and "score" not in self.system.conditions:
             raise ValueError(f"{self.checkpoint.name} plays no plans, so that {asked.planner} has nothing to do; leave it out.")
         if asked.plan not in ("auto", "none") and "score" not in self.system.conditions:
-            able = ", ".join(name for name in checkpoint.shipped() if "score" in _conditions(name))
+            able = ", ".join(name for name, its in _shipped().items() if "score" in its.capability.conditions)
             raise ValueError(f"{self.checkpoint.name} cannot follow a plan; ask with plan none, or one of: {able}.")
+
+    def _check_task(self, task: Task) -> None:
+        """Raises ValueError for given audio that the model cannot hear, or cannot add to there."""
+        name, channels = self.checkpoint.name, task.source.audio.shape[0]
+        if channels != self.codec.channels:
+            many = {1: "mono", 2: "stereo"}
+            theirs, ours = (many.get(count, f"{count} channels") for count in (channels, self.codec.channels))
+            raise ValueError(f"{task.source.name} is {theirs}, and {name} makes {ours}; mix it to {ours} and give that file.")
+        if task.kind not in self.system.tasks:
+            wanted = {"continue": "go on with", "inpaint": "fill gaps before"}.get(task.kind, "vary")
+            shipped = {
+                other: checkpoint.read_manifest(checkpoint.locate(other, download=False)) for other in checkpoint.shipped()
+            }
+            able = [other for other, its in shipped.items() if its.kind in SYSTEMS and task.kind in its.capability.tasks]
+            raise ValueError(f"{name} cannot {wanted} audio that is given; ask one of: {', '.join(able)}.")
 
     def _check_length(self, seconds: float, source: str) -> None:
         """`source` says where the length comes from; a plan brings its own, so that this follows the reading of the plan."""
@@ -128,21 +191,43 @@ class Model:
 
     @torch.inference_mode()
     def _take(self, asked: Request, seed: int, progress: Progress | None) -> Take:
-        job = self._job(asked, seed)
+        job = self.job(asked, seed)
         started = perf_counter()
-        filled = torch.cat(list(self._parts(job, progress)), dim=time_axis(self.system.view))
-        played = perf_counter()
-        audio = self._heard(self.codec.decode(self.codec.as_frames(filled, self.system.view), job.samples))
-        audio = sound.master(sound.fade(audio, self.codec.sample_rate), self.codec.sample_rate)
-        timings = {"plan": job.planned, "generate": played - started, "decode": perf_counter() - played}
-        job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
-        return Take(audio, self.codec.sample_rate, seed, job.record, job.score, job.controls)
+        if job.task is None:
+            filled = torch.cat(list(self._parts(job, progress)), dim=time_axis(self.system.view))
+        else:
+            filled = self._filled(job, job.task, progress)
+        return self.finish(job, filled, perf_counter() - started)
 
-    def _chunks(self, job: "_Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
+    def finish(self, job: "Job", filled: Tensor, spent: float) -> Take:
+        """What was filled, in so many seconds, as a take."""
+        started = perf_counter()
+        frames, rate, encoding = self.codec.as_frames(filled, self.system.view), self.codec.sample_rate, None
+        if job.task is None:
+            audio = self._heard(self.codec.decode(frames, job.samples))
+            audio = sound.master(sound.fade(audio, rate), rate)
+        else:
+            audio, rate, encoding = editing.joined(job.task, frames, self.codec), job.task.rate, job.task.source.encoding
+            self._heard(audio[None])
+        timings = {"plan": job.planned, "generate": spent, "decode": perf_counter() - started}
+        job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
+        job.record.update({"sha256": digest(audio, rate), "made_on": runtime.made_on(self.device) | self.speed})
+        return Take(audio, rate, job.seed, job.record, job.score, job.controls, encoding)
+
+    def _filled(self, job: "Job", task: Task, progress: Progress | None) -> Tensor:
+        """The canvas of given audio, filled window by window, wherever its gaps are."""
+        blank = editing.canvas(task, self.codec, self.system.view, self.system.spec.levels)
+        canvas = Canvas(blank.frames.to(self.device), blank.given.to(self.device))
+        longest, told = self.system.spec.frames(self.checkpoint.config.window_seconds), (job.sampling, job.tries)
+        done, chosen = tries.fill(self.system, self.codec, canvas, job.values, job.seed, *told, longest, job.score, progress)
+        job.record.update({"chosen": [one.record for one in chosen]} if job.tries > 1 else {})
+        return done
+
+    def _chunks(self, job: "Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
         """The audio of a stream."""
         yield from sound.limit_stream(self._levelled(job, progress), self.codec.sample_rate, CEILING)
 
-    def _levelled(self, job: "_Job", progress: Progress | None) -> Iterator[Piece]:
+    def _levelled(self, job: "Job", progress: Progress | None) -> Iterator[Piece]:
         """Audio as it is decoded, faded in and out, at the gain that suits the first of it (which the job's record tells)."""
         rate, done, gain = self.codec.sample_rate, 0, 0.0
         frames = (self.codec.as_frames(part, self.system.view) for part in self._parts(job, progress))
@@ -162,16 +247,21 @@ class Model:
             )
         return decoded[0].float().cpu()
 
-    def _job(self, asked: Request, seed: int) -> "_Job":
+    def job(self, asked: Request, seed: int) -> "Job":
         """What there is to do, before any of it is done.  Raises ValueError for what cannot be."""
         self._check_plan(asked)
         started = perf_counter()
         held = Held.of(asked)
         self._check_controls(asked, held)
-        plan = self._plan(asked, seed, held)
+        task = None if asked.source is None else Task.of(asked)
+        if task is not None:
+            self._check_task(task)
+        plan = self._plan(asked, seed, held, task)
         length = planning.DEFAULT_SECONDS if plan is None else plan.score.seconds
-        seconds = asked.seconds or length
-        self._check_length(seconds, f"the plan {asked.plan}" if asked.seconds is None and plan is not None else "the request")
+        seconds = asked.seconds or length if task is None else task.seconds
+        self._check_length(
+            seconds, f"the plan {asked.plan}" if asked.seconds is None and task is None and plan is not None else "the request"
+        )
         score = None if plan is None else planning.trim(plan.score, seconds) if seconds != length else plan.score
         name, config = self.checkpoint.name, self.checkpoint.config
         sampling = sampler.settle(name, config, asked)
@@ -181,7 +271,7 @@ class Model:
         values = values_of(asked.text, score, controls, known, self.codec, frames, config.controls.drums)
         guidance.check_told(sampling.guidance, {name: [value] for name, value in values.items()})
         notes = [
-            *([] if plan is None else _disagreement(length, seconds, plan.overridden)),
+            *([] if plan is None else [plan.note, *planning.disagreement(length, seconds, plan.overridden)]),
             sampler.caution(name, config, asked),
         ]
         record = {
@@ -193,34 +283,46 @@ class Model:
             "weights": self.checkpoint.version,
             "version": counterpoint.__version__,
             "seconds": seconds,
+            **asked.given(),
             **({"controls": asked.controls()} if asked.controls() else {}),
+            **({"files": files} if (files := digests(asked.controls())) else {}),
             "plan": "none" if score is None else print_chart(score),
             "summary": "none" if score is None else planning.summary(score),
+            **({} if task is None else {"made": [list(span) for span in task.spans]}),
             "note": "; ".join(note for note in notes if note),
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
-            "sampling": sampling.model_dump(mode="json"),
+            **({} if asked.method is None else {"method": asked.method}),
+            **({} if asked.tries == 1 else {"tries": asked.tries}),
+            "sampling": sampling.model_dump(mode="json", exclude_none=True),
+            **({} if score is None else {"score": pack_score(score)}),
         }
-        return _Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started)
+        return Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started, task, asked.tries)
 
     def _check_controls(self, asked: Request, held: Held) -> None:
         """Raises ValueError for a control that neither the model understands nor a plan can honour."""
         followed = asked.plan != "none" and "score" in self.system.conditions
         for name in () if followed else held.names:
             if name not in self.system.conditions:
-                able = ", ".join(other for other in checkpoint.shipped() if name in _conditions(other))
+                able = ", ".join(other for other, its in _shipped().items() if name in its.capability.conditions)
                 plan = "let a plan have it (--plan auto)" if "score" in self.system.conditions else "leave it out"
                 raise ValueError(
                     f"{self.checkpoint.name} was not trained with {name}; {plan}{able and f', or ask one of: {able}'}."
                 )
 
-    def _plan(self, asked: Request, seed: int, held: Held) -> Plan | None:
+    def _plan(self, asked: Request, seed: int, held: Held, task: Task | None) -> Plan | None:
         if asked.plan == "none" or "score" not in self.system.conditions:
             return None
+        if asked.score is not None:
+            return planning.given(asked.text, asked.score)
         own_length = Path(asked.plan).suffix.lower() in (".mid", ".midi")
         composed = seed if asked.plan_seed is None else asked.plan_seed
+        if task is not None:
+            if asked.plan == "auto":
+                return amendment.make(asked.text, task, composed, asked.planner, anew=asked.plan_seed is not None)
+            return planning.make(asked.text, None if own_length else task.seconds, composed, asked.plan)
         return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan, held, asked.planner)
 
-    def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
+    def _parts(self, job: "Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.
 
         It is filled in windows; each is given the end of the one before, and its own part of the painted score.
@@ -228,14 +330,14 @@ class Model:
         spec, axis, frames = self.system.spec, time_axis(self.system.view), self.codec.num_frames(job.samples)
         blank = Canvas.blank(1, frames, spec, self.system.view)
         done, given = blank.frames.to(self.device), blank.given.to(self.device)
-        windows = _windows(frames, spec.frames(self.checkpoint.config.window_seconds))
+        places = windows.evenly(frames, spec.frames(self.checkpoint.config.window_seconds))
         told = 0
-        for i, here in enumerate(windows):
+        for i, here in enumerate(places):
             values = windowed(job.values, here)
             canvas = Canvas(done.narrow(axis, here.start, here.stop - here.start).clone(), given[:, here].clone())
             own = job.seed if i == 0 else mix(job.seed, i)
             place = here.start
-            for part in self.system.stream(canvas, values, [own], job.sampling, share(progress, i, len(windows))):
+            for part in self.system.stream(canvas, values, [own], job.sampling, share(progress, i, len(places))):
                 size = part.shape[axis]
                 done.narrow(axis, place, size).copy_(part)
                 place += size
@@ -246,7 +348,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A checked request, planned but not begun."""
 
     values: Mapping[str, Any]
@@ -260,35 +362,14 @@ class _Job:
     """That of a Take, without timings."""
     planned: float
     """Seconds that the planning took."""
+    task: Task | None = None
+    """What is given, and where something is to be made."""
+    tries: int = 1
+    """Fillings of what is given that the best is kept of."""
 
 
-def _device(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
-        raise ValueError(f"There is no device {name!r} here; use cpu, or cuda where a GPU is at hand.") from error
-
-
-def _windows(frames: int, longest: int) -> list[slice]:
-    """As few windows of one length as cover `frames`, none over `longest`; each begins with OVERLAP of itself given.
-
-    All are shortened where the last would stick out: else it would be given nearly all of itself, as in no training.
-    """
-    count = 1 + max(0, math.ceil((frames - longest) / (longest * (1 - OVERLAP))))
-    length = math.ceil(frames / (1 + (count - 1) * (1 - OVERLAP)))
-    starts = [round(i * (frames - length) / max(1, count - 1)) for i in range(count)]
-    return [slice(start, start + length) for start in starts]
-
-
-def _disagreement(planned: float, seconds: float, overridden: tuple[str, ...]) -> list[str]:
-    """What became of a plan that is longer or shorter than the music, and of words that it contradicts."""
-    notes = []
-    if planned != seconds:
-        fate = "is cut" if planned > seconds else "is followed by silence"
-        notes.append(f"the plan of {planned:g} s {fate}, as {seconds:g} s are asked for")
-    if overridden:
-        notes.append(f"the plan overrides the words: {', '.join(overridden)}")
-    return notes
+def _source(given: object) -> object:
+    return given.as_source() if isinstance(given, Take) else given
 
 
 def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
@@ -311,5 +392,5 @@ def share(progress: Progress | None, i: int, count: int) -> Progress | None:
     return lambda done, steps: whole(i * steps + done, count * steps)
 
 
-def _conditions(name: str) -> tuple[str, ...]:
-    return checkpoint.read_manifest(checkpoint.locate(name, download=False)).capability.conditions
+def _shipped() -> dict[str, Manifest]:
+    return {name: checkpoint.read_manifest(checkpoint.locate(name, download=False)) for name in checkpoint.shipped()}

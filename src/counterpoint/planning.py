@@ -37,6 +37,8 @@ class Plan:
     unknown: tuple[str, ...]
     overridden: tuple[str, ...] = ()
     """What of a plan that was given contradicts the words: "key C major"."""
+    note: str = ""
+    """Where it comes from, if that is not the words or a file."""
 
 
 def make(
@@ -62,7 +64,13 @@ def make(
     else:
         score = midi.read(path)
         score = score if seconds is None else trim(score, seconds)
-    return Plan(score, reading.unknown, _overridden(score, reading.brief))
+    return Plan(score, reading.unknown, overridden(score, reading.brief))
+
+
+def given(text: str, score: Score) -> Plan:
+    """A score that is there as the plan of a prompt."""
+    reading = read(text)
+    return Plan(score, reading.unknown, overridden(score, reading.brief))
 
 
 def _composed(text: str, words: Brief, seconds: float, seed: int, held: Held, planner: str) -> Score:
@@ -99,7 +107,7 @@ def load(planner: str) -> "Planner":
     return checkpoint.load_planner(planner)[0]
 
 
-def _overridden(score: Score, words: Brief) -> tuple[str, ...]:
+def overridden(score: Score, words: Brief) -> tuple[str, ...]:
     """Where a score is not what the words ask for, as what it is instead."""
     style = words.style not in (None, score.style) and score.style != UNKNOWN_STYLE
     tempo = words.bpm is not None and not same_tempo(words.bpm, score.bpm)
@@ -165,6 +173,17 @@ def trim(score: Score, seconds: float) -> Score:
         sections=tuple(replace(span, end=min(span.end, seconds)) for span in score.sections if span.start < seconds),
         tracks=tuple(heard(track) for track in score.tracks),
     )
+
+
+def disagreement(planned: float, seconds: float, overridden: tuple[str, ...]) -> list[str]:
+    """What became of a plan that is longer or shorter than the music, and of words that it contradicts."""
+    notes = []
+    if planned != seconds:
+        fate = "is cut" if planned > seconds else "is followed by silence"
+        notes.append(f"the plan of {planned:g} s {fate}, as {seconds:g} s are asked for")
+    if overridden:
+        notes.append(f"the plan overrides the words: {', '.join(overridden)}")
+    return notes
 
 
 def summary(score: Score) -> str:

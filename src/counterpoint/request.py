@@ -1,22 +1,26 @@
 """What a musician asks for: one typed value for Python and the command line, checked before any work begins."""
 
-import difflib
 import json
-import math
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-from pydantic import BeforeValidator, FiniteFloat, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, ValidationError, model_validator
 
+from counterpoint import checks
 from counterpoint.config import Config
+from counterpoint.music import Score
+
+if TYPE_CHECKING:
+    from counterpoint.source import Source
 
 MAX_WORDS = 2000
 MIN_SECONDS, MAX_SECONDS = 0.5, 600.0
 PLAN_SUFFIXES = (".mid", ".midi", ".txt")
-_PAIR = TypeAdapter(tuple[FiniteFloat, FiniteFloat])
+METHODS = ("supervised", "zero-shot", "fill-in-middle")
+"""Ways to fill what lies between given audio; a model knows some of them."""
 
 
 def check_text(text: object) -> str:
@@ -38,7 +42,7 @@ def check_text(text: object) -> str:
 
 def check_seconds(seconds: object) -> float:
     """A duration from MIN_SECONDS to MAX_SECONDS.  Raises ValueError."""
-    number = _number(seconds, "The duration", "a number of seconds, for example 10")
+    number = checks.number(seconds, "The duration", "a number of seconds, for example 10")
     if not MIN_SECONDS <= number <= MAX_SECONDS:
         raise ValueError(f"The duration must lie between {MIN_SECONDS} and {MAX_SECONDS:.0f} seconds, not {number:g}.")
     return number
@@ -46,44 +50,48 @@ def check_seconds(seconds: object) -> float:
 
 def check_seed(seed: object) -> int:
     """A whole number from 0 to 2^63 - 1.  Raises ValueError."""
-    return _whole(seed, "The seed", 0, 2**63 - 1)
+    return checks.whole(seed, "The seed", 0, 2**63 - 1)
 
 
 def check_candidates(count: object) -> int:
     """Of how many takes the best is kept: a whole number from 1 to 64.  Raises ValueError."""
-    return _whole(count, "The number of takes to choose from", 1, 64)
+    return checks.whole(count, "The number of takes to choose from", 1, 64)
+
+
+def _check_tries(count: object) -> int:
+    return checks.whole(count, "The number of tries", 1, 64)
 
 
 def _check_plan_seed(seed: object) -> int | None:
-    return None if seed is None else _whole(seed, "The seed of the plan", 0, 2**63 - 1)
+    return None if seed is None else checks.whole(seed, "The seed of the plan", 0, 2**63 - 1)
 
 
 def _check_transpose(semitones: object) -> int:
-    return _whole(semitones, "transpose", -24, 24)
+    return checks.whole(semitones, "transpose", -24, 24)
 
 
 def _check_count(count: object) -> int:
-    return _whole(count, "The count", 1, 64)
+    return checks.whole(count, "The count", 1, 64)
 
 
 def _check_steps(steps: object) -> int | None:
-    return None if steps is None else _whole(steps, "The number of steps", 1, 1000)
+    return None if steps is None else checks.whole(steps, "The number of steps", 1, 1000)
 
 
 def _check_solver(name: object) -> str | None:
     from counterpoint.paradigms.solvers import SOLVERS  # torch, which a request that names no solver does not wait for
 
-    return None if name is None else _one_of(name, "solver", SOLVERS)
+    return None if name is None else checks.one_of(name, "solver", SOLVERS)
 
 
 def _check_schedule(name: object) -> str | None:
     from counterpoint.paradigms.solvers import SCHEDULES
 
-    return None if name is None else _one_of(name, "schedule", SCHEDULES)
+    return None if name is None else checks.one_of(name, "schedule", SCHEDULES)
 
 
 def _check_tolerance(tolerance: object) -> float | None:
-    return None if tolerance is None else _between(tolerance, "The tolerance", 1e-6, 1.0)
+    return None if tolerance is None else checks.between(tolerance, "The tolerance", 1e-6, 1.0)
 
 
 def _check_guidance(guidance: object) -> dict[str, float] | None:
@@ -92,7 +100,8 @@ def _check_guidance(guidance: object) -> dict[str, float] | None:
     guidance = _parse_guidance(guidance) if isinstance(guidance, str) else guidance
     table = guidance if isinstance(guidance, Mapping) else {"all": guidance}
     weights = {
-        str(name): _number(value, "Guidance", "a number or a table such as text=3,score=2") for name, value in table.items()
+        str(name): checks.number(value, "Guidance", "a number or a table such as text=3,score=2")
+        for name, value in table.items()
     }
     if not weights or not all(0 <= weight <= 20 for weight in weights.values()):
         raise ValueError("Guidance must lie between 0 and 20; 1 follows the conditions as learnt, more follows them harder.")
@@ -117,7 +126,7 @@ def _check_interval(interval: object) -> tuple[float, float] | None:
     if interval is None:
         return None
     try:
-        low, high = _PAIR.validate_python(interval.split(":") if isinstance(interval, str) else interval)
+        low, high = checks.PAIR.validate_python(interval.split(":") if isinstance(interval, str) else interval)
     except ValidationError:
         raise ValueError(f"The guidance interval is two flow times such as 0.2:0.9, not {interval!r}.") from None
     if not 0 <= low <= high <= 1:
@@ -128,19 +137,50 @@ def _check_interval(interval: object) -> tuple[float, float] | None:
 
 
 def _check_rescale(share: object) -> float | None:
-    return None if share is None else _between(share, "The rescaling of guidance", 0.0, 1.0)
+    return None if share is None else checks.between(share, "The rescaling of guidance", 0.0, 1.0)
 
 
 def _check_temperature(temperature: object) -> float | None:
-    return None if temperature is None else _between(temperature, "The temperature", 0.0, 5.0)
+    return None if temperature is None else checks.between(temperature, "The temperature", 0.0, 5.0)
 
 
 def _check_top_k(count: object) -> int | None:
-    return None if count is None else _whole(count, "top_k", 0, 2**20)
+    return None if count is None else checks.whole(count, "top_k", 0, 2**20)
 
 
 def _check_top_p(share: object) -> float | None:
-    return None if share is None else _between(share, "top_p", 0.0, 1.0)
+    return None if share is None else checks.between(share, "top_p", 0.0, 1.0)
+
+
+def _check_strength(strength: object) -> float | None:
+    return None if strength is None else checks.between(strength, "The strength", 0.01, 1.0)
+
+
+def _check_method(name: object) -> str | None:
+    return None if name is None else checks.one_of(name, "method", METHODS)
+
+
+def _check_added(seconds: object) -> float:
+    number = checks.number(seconds, "What is added", "a number of seconds, for example 10")
+    if not (number == 0 or 0.1 <= number <= MAX_SECONDS):
+        raise ValueError(f"What is added must last from 0.1 to {MAX_SECONDS:.0f} seconds, not {number:g}.")
+    return number
+
+
+def _check_source(given: object) -> "Source | None":
+    from counterpoint.source import Source, read_source  # soundfile and torch, which other requests do not wait for
+
+    if given is None or isinstance(given, Source):
+        return given
+    if not isinstance(given, str | Path):
+        raise ValueError(f"What is given to go on from is the path of an audio file, or a take, not {type(given).__name__}.")
+    return read_source(Path(given).expanduser())
+
+
+def _check_score(score: object) -> Score | None:
+    if score is None or isinstance(score, Score):
+        return score
+    raise ValueError(f"A score is a Score, such as a take's, not {type(score).__name__}; give a file as the plan.")
 
 
 def _check_plan(plan: object) -> str:
@@ -150,49 +190,23 @@ def _check_plan(plan: object) -> str:
     return text
 
 
-def _one_of(value: object, name: str, known: Collection[str]) -> str:
-    if isinstance(value, str) and value in known:
-        return value
-    raise _unknown(name, value, known)
-
-
-def _unknown(kind: str, name: object, known: Collection[str]) -> ValueError:
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return ValueError(f"There is no {kind} {name!r}{hint}; known here: {', '.join(known)}.")
-
-
-def _number(value: object, name: str, expected: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} must be {expected}, not {value!r}.")
-    return float(value)
-
-
-def _between(value: object, name: str, low: float, high: float) -> float:
-    number = _number(value, name, f"a number from {low:g} to {high:g}")
-    if not low <= number <= high:
-        raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {number:g}.")
-    return number
-
-
-def _whole(value: object, name: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
-    return value
-
-
 class Request(Config):
     """A piece of music asked for in words.
 
     `plan` is "auto" (a score is composed from the words), "none" (the words alone), or the path of a MIDI file or chord
     chart.  `seconds` of None means 10, or the length of a MIDI plan; where both are given, a longer plan is cut and a
     shorter one followed by silence.  Item i of `count` has the seed `seed + i`, and a plan of that seed, or of `plan_seed`.
-    What composes it is `planner`: "rules", or a model that writes scores, by shipped name, folder or Hub id.
+    What composes it is `planner`: "rules", or a model that writes scores, by shipped name, folder or Hub id.  A `score` is a
+    plan as a value, such as a take's.
     The controls (CONTROLS, explained in `controls`) are obeyed by a plan that is composed, and told to models that know them:
     `chords` such as "C G Am F", ChordPro, a file, or pairs of label and start; `melody` and `drums` a MIDI or audio file, notes
     or, for drums, steps; `transpose` moves chords, melody and key by semitones.
     The sampler's settings (SAMPLING, explained in Settings) of None are the model's own; a single number guides by all
     conditions.
+    With a `source`, the path of an audio file or a Source, its audio stays as it is, and what is made are `before` and `after`
+    seconds around it and the `spans` (start and end in seconds) within it; with a `strength`, and without spans, all of it is
+    made anew, after its own likeness; of several `tries` what fits best is kept.  Its length follows; a plan that is "auto"
+    goes on from what is given (`amendment`).
     """
 
     text: Annotated[str, BeforeValidator(check_text)]
@@ -202,12 +216,20 @@ class Request(Config):
     plan: Annotated[str, BeforeValidator(_check_plan)] = "auto"
     plan_seed: Annotated[int | None, BeforeValidator(_check_plan_seed)] = None
     planner: str = "rules"
+    score: Annotated[Any, BeforeValidator(_check_score)] = None
     chords: Any = None
     melody: Any = None
     drums: Any = None
     tempo: float | str | None = None
     key: str | None = None
     transpose: Annotated[int, BeforeValidator(_check_transpose)] = 0
+    source: Annotated[Any, BeforeValidator(_check_source)] = None
+    before: Annotated[float, BeforeValidator(_check_added)] = 0.0
+    after: Annotated[float, BeforeValidator(_check_added)] = 0.0
+    spans: Annotated[tuple[tuple[float, float], ...], BeforeValidator(checks.spans)] = ()
+    strength: Annotated[float | None, BeforeValidator(_check_strength)] = None
+    method: Annotated[str | None, BeforeValidator(_check_method)] = None
+    tries: Annotated[int, BeforeValidator(_check_tries)] = 1
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
     solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
     schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
@@ -221,16 +243,41 @@ class Request(Config):
 
     @model_validator(mode="after")
     def _has_seed_of_plan(self) -> "Request":
+        if self.score is not None and self.plan != "auto":
+            raise ValueError(f"There is a score and the plan {self.plan}; give one of the two.")
         if self.plan_seed is not None and not self.composes:
-            raise ValueError(f"The plan {self.plan} is not composed and has no seed; leave the seed of the plan out.")
+            what = "score" if self.score is not None else f"plan {self.plan}"
+            raise ValueError(f"The {what} is not composed and has no seed; leave the seed of the plan out.")
         if self.planner != "rules" and not self.composes:
             raise ValueError(f"The plan {self.plan} is not composed, so that {self.planner} has nothing to do; leave it out.")
+        return self
+
+    @model_validator(mode="after")
+    def _has_something_to_do(self) -> "Request":
+        told = [name for name in ("before", "after", "spans", "strength", "method") if getattr(self, name)]
+        told += ["tries"] if self.tries > 1 else []
+        if self.source is None:
+            if told:
+                raise ValueError(f"There is no audio that {told[0]} could be about; give a source, or leave {told[0]} out.")
+            return self
+        if self.seconds is not None:
+            raise ValueError("The length follows from the audio that is given and what is added; leave seconds out.")
+        if not set(told) - {"method", "tries"}:
+            raise ValueError("Nothing is to be made: give spans to fill, seconds to add before or after, or a strength.")
+        if self.strength is not None and (self.before or self.after):
+            raise ValueError("What is added has no likeness to start from; leave the strength out, or before and after.")
+        if self.strength is not None and not self.spans and set(told) & {"method", "tries"}:
+            raise ValueError(
+                "A method and tries are for what lies between given audio, and here all is made anew; leave them out."
+            )
+        if self.strength is None and any(name != "transpose" for name in self.controls()):
+            raise ValueError(f"{next(iter(self.controls()))} would hold for given audio, too; give a plan instead.")
         return self
 
     @property
     def composes(self) -> bool:
         """Whether a plan is composed for it, and so depends on a seed."""
-        return self.plan == "auto" or Path(self.plan).suffix.lower() == ".txt"
+        return self.score is None and (self.plan == "auto" or Path(self.plan).suffix.lower() == ".txt")
 
     def controls(self) -> dict[str, Any]:
         """Those of the controls that are asked for, as JSON takes them."""
@@ -242,6 +289,13 @@ class Request(Config):
                 default=lambda value: astuple(value) if is_dataclass(value) and not isinstance(value, type) else str(value),
             )
         )
+
+    def given(self) -> dict[str, Any]:
+        """What is given to go on from, and where something is to be made, as JSON takes it."""
+        if self.source is None:
+            return {}
+        places = self.model_dump(mode="json", include={"before", "after", "spans"}, exclude_defaults=True)
+        return {"source": self.source.told(), **places}
 
     def sampling(self) -> dict[str, Any]:
         """Those of the sampler's settings that are asked for."""
@@ -271,6 +325,10 @@ class Settings(TypedDict, total=False):
     """Tokens are drawn from the k likeliest; 0: from all."""
     top_p: float | None
     """Tokens are drawn from those that have this share; 0: from all."""
+    strength: float | None
+    """Of a flow that varies given audio: how much of it is made anew, from near 0 (hardly any) to 1 (all)."""
+    method: str | None
+    """How what lies between given audio is filled: one of METHODS."""
 
 
 SAMPLING = tuple(Settings.__annotations__)
@@ -302,12 +360,22 @@ class Wishes(Settings, Holds, total=False):
     """All that may be wished beside words, length, seed and plan."""
 
 
-def ask(text: str, seconds: float | None, seed: int, plan: str | Path, wishes: Wishes) -> Request:
+class Given(TypedDict, total=False):
+    """Audio that is given, and where something is to be made, as in a Request."""
+
+    source: object
+    before: float
+    after: float
+    spans: object
+    tries: int
+
+
+def ask(text: str, seconds: float | None, seed: int, plan: str | Path, wishes: Wishes, given: Given | None = None) -> Request:
     """One piece of music as a checked Request.  Raises ValueError with one sentence."""
     known = (*SAMPLING, *CONTROLS)
     for name in wishes.keys() - set(known):
-        raise _unknown("setting", name, known)
-    return read({"text": text, "seconds": seconds, "seed": seed, "plan": plan, **wishes})
+        raise checks.unknown("setting", name, known)
+    return read({"text": text, "seconds": seconds, "seed": seed, "plan": plan, **wishes, **(given or {})})
 
 
 def read(content: Mapping[str, Any]) -> Request:

@@ -18,14 +18,27 @@ def settle(name: str, config: JascoConfig | MusicgenConfig, asked: Request) -> S
     """The model's own sampling with what is asked for.  Raises ValueError for what it cannot take (`refusals`)."""
     for reason in refusals(name, config, asked).values():
         raise ValueError(f"{reason}.")
-    return config.sampling.model_copy(update=asked.sampling())
+    known = type(config.sampling).model_fields  # a model with one method has no choice of it
+    return config.sampling.model_copy(update={key: value for key, value in asked.sampling().items() if key in known})
+
+
+def methods(config: JascoConfig | MusicgenConfig) -> tuple[str, ...]:
+    """How a model can fill what lies between given audio, its own way first; none of them where it cannot."""
+    if isinstance(config, MusicgenConfig):
+        return ("fill-in-middle",) if config.middle > 0 else ()
+    learnt = ("supervised",) if config.canvas > 0 else ()
+    return learnt if config.distilled is not None else (*learnt, "zero-shot")
 
 
 def refusals(name: str, config: JascoConfig | MusicgenConfig, asked: Request) -> dict[str, str]:
     """The settings that the model `name` cannot take, each with the reason: what would be ignored is refused."""
     own, wanted = config.sampling, asked.sampling()
     known = type(own).model_fields
-    refused = {setting: f"{name} is not sampled by {setting}; it knows {', '.join(known)}" for setting in wanted.keys() - known}
+    strangers = wanted.keys() - known - {"method"}
+    refused = {setting: f"{name} is not sampled by {setting}; it knows {', '.join(known)}" for setting in strangers}
+    if asked.method is not None and asked.method not in methods(config):
+        able = ", ".join(methods(config)) or "no method"
+        refused["method"] = f"{name} does not fill gaps by the method {asked.method}; it knows {able}"
     refused |= _of_guidance(name, config, own.guidance if asked.guidance is None else asked.guidance)
     if isinstance(config, JascoConfig):
         refused |= _of_flow(name, config, asked.solver or config.sampling.solver)

@@ -1,32 +1,34 @@
 """Texts inside audio files (title, comment, software, ...), kept whole and in UTF-8 whatever the format.
 
+A score, packed as text, is a field of its own in wav, as libsndfile leaves a comment out there that is longer than 2 kB.
+
 Flac and ogg hold them by libsndfile.  Wav (RIFF INFO, which libsndfile cuts at 2 kB) and mp3 (ID3v2.4, which it writes in
 Latin-1) are written here.
 """
 
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import soundfile
 
 _RIFF = {
     "title": b"INAM", "artist": b"IART", "album": b"IPRD", "comment": b"ICMT", "copyright": b"ICOP", "date": b"ICRD",
-    "genre": b"IGNR", "software": b"ISFT",
+    "genre": b"IGNR", "software": b"ISFT", "score": b"IKEY",
 }  # fmt: skip
 _ID3 = {
     "title": b"TIT2", "artist": b"TPE1", "album": b"TALB", "comment": b"COMM", "copyright": b"TCOP", "date": b"TDRC",
     "genre": b"TCON", "software": b"TSSE",
 }  # fmt: skip
-NAMES = tuple(_RIFF)
-"""The names that a text can have."""
+NAMES = tuple(_ID3)
+"""The names that a text can have in every format; a wav file knows "score", too."""
 
 
-def check(texts: Mapping[str, str]) -> None:
+def check(texts: Mapping[str, str], names: Iterable[str] = NAMES) -> None:
     """Raises ValueError for a name that no audio file knows."""
     for name in texts:
-        if name not in NAMES:
-            raise ValueError(f"There is no tag {name!r} in audio files; known are {', '.join(NAMES)}.")
+        if name not in names:
+            raise ValueError(f"There is no tag {name!r} in audio files; known are {', '.join(names)}.")
 
 
 def attach(file: soundfile.SoundFile, texts: Mapping[str, str]) -> None:
@@ -36,9 +38,16 @@ def attach(file: soundfile.SoundFile, texts: Mapping[str, str]) -> None:
         setattr(file, name, text.replace("\0", " "))  # soundfile has no other way in
 
 
+def wav_head(samples: int, channels: int, sample_rate: int) -> bytes:
+    """What stands before so many samples of 16 bits in a wav file."""
+    size, frame = 2 * channels * samples, 2 * channels
+    format = struct.pack("<HHIIHH", 1, channels, sample_rate, frame * sample_rate, frame, 16)
+    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVE" + _chunk(b"fmt ", format) + b"data" + struct.pack("<I", size)
+
+
 def with_riff_info(wav: bytes, texts: Mapping[str, str]) -> bytes:
     """A wav file's bytes with a LIST INFO chunk at their end."""
-    check(texts)
+    check(texts, _RIFF)
     if not texts:
         return wav
     fields = b"".join(_chunk(_RIFF[name], text.replace("\0", " ").encode() + b"\0") for name, text in texts.items())

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from counterpoint import audio as sound
 from counterpoint.music import NO_CONTROLS, Controls, Score
+from counterpoint.source import Source, digest
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,15 @@ class Take:
     seed: int
     record: Mapping[str, Any]
     """prompt, seed, model, version, seconds, plan (chord chart), summary, note (where the plan and the
-    seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings;
-    plan_seed where it is not the seed, best_of (`adherence.best_of`) where it was chosen."""
+    seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings,
+    sha256 (of the samples), made_on (what computed them), score (packed);
+    plan_seed where it is not the seed, best_of (`adherence.best_of`) where it was chosen; of given audio, source (its file,
+    digest, length and rate), made (spans of the result) and how that was asked for; of files of controls, their digests."""
     score: Score | None
     controls: Controls = NO_CONTROLS
     """What was held on to, as it was laid out over the music."""
+    encoding: str | None = None
+    """What keeps the samples of given audio to the bit (audio.EXACT); None where all is made."""
 
     def __repr__(self) -> str:
         prompt = shortened(self.record["prompt"], 60)
@@ -40,13 +45,13 @@ class Take:
 
     def save(self, path: str | Path) -> Path:
         """Write wav, flac, ogg or mp3 by suffix, with prompt, seed, model and version in the file's tags."""
-        tags = {
-            "title": self.record["prompt"],
-            "artist": self.record["model"],
-            "software": f"counterpoint {self.record['version']}, seed {self.seed}",
-            "comment": json.dumps({name: self.record[name] for name in TAGGED if name in self.record}),
-        }
-        return sound.write(path, self.audio, self.sample_rate, tags)
+        tags = _tags(self.record, self.seed, Path(path).suffix.lower())
+        return sound.write(path, self.audio, self.sample_rate, tags, self.encoding)
+
+    def as_source(self) -> Source:
+        """The take as what another one goes on from."""
+        hashed = digest(self.audio, self.sample_rate)
+        return Source(self.audio, self.sample_rate, "the take", hashed, self.encoding or "FLOAT", self.record, self.score)
 
     def _repr_html_(self) -> str:
         """A player, for notebooks."""
@@ -81,9 +86,27 @@ class Stream(Iterator[Tensor]):
         self._timings.setdefault("first", self._timings["total"])
         return chunk
 
+    def save(self, path: str | Path) -> Path:
+        """Write what is left of it into a wav file that can be played while it grows (audio.write_growing)."""
+        samples = round(self.record["seconds"] * self.sample_rate)
+        return sound.write_growing(path, self, self.sample_rate, samples, _tags(self.record, self.seed, ".wav"))
+
     def close(self) -> None:
         """Make no more of it; closing again, or at the end, does nothing."""
         self._chunks.close()
+
+
+def _tags(record: Mapping[str, Any], seed: int, suffix: str) -> dict[str, str]:
+    """What is written into a file of audio about how it came about."""
+    comment = {name: record[name] for name in TAGGED if name in record}
+    score = {"score": record["score"]} if "score" in record else {}
+    return {
+        "title": record["prompt"],
+        "artist": record["model"],
+        "software": f"counterpoint {record['version']}, seed {seed}",
+        "comment": json.dumps(comment if suffix == ".wav" else comment | score),
+        **(score if suffix == ".wav" else {}),
+    }
 
 
 TAGGED = (
@@ -96,12 +119,23 @@ TAGGED = (
     "weights",
     "version",
     "seconds",
+    "source",
+    "before",
+    "after",
+    "spans",
+    "made",
+    "method",
+    "tries",
+    "chosen",
     "controls",
+    "files",
     "plan",
     "sampling",
+    "sha256",
+    "made_on",
 )
-"""What of a record is written into an audio file's comment: enough, with a MIDI plan and the files of controls beside it, to
-make the music again."""
+"""What of a record is written into an audio file's comment: enough, with the score that is a tag of its own, and the files of
+controls and the given audio that it names, to make the music again to the bit (`provenance`)."""
 
 
 def shortened(prompt: str, longest: int) -> str:

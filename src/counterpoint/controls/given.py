@@ -1,7 +1,8 @@
 """What a musician gives: the path of a file, a sound to be heard, or notes in a list."""
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 
@@ -22,6 +23,13 @@ def path_of(given: object, suffixes: Sequence[str]) -> Path | None:
     if isinstance(given, str) and "\n" not in given and Path(given.strip()).suffix.lower() in suffixes:
         given = Path(given.strip())
     return given.expanduser() if isinstance(given, Path) else None
+
+
+def digests(controls: Mapping[str, object]) -> dict[str, str]:
+    """SHA-256 of each file that controls name, by its path as it was given."""
+    names = [value for value in controls.values() if isinstance(value, str) and "\n" not in value and len(value) < 4096]
+    paths = {name: Path(name.strip()).expanduser() for name in names}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.is_file()}
 
 
 def read_text(path: Path) -> str:

@@ -1,0 +1,114 @@
+"""What the commands that go on from given audio share: where their results go, how they are made and told."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from counterpoint import destination
+from counterpoint.commands.terminal import progress, report_unknown, say
+from counterpoint.ending import NOTHING, interruptible
+
+if TYPE_CHECKING:
+    from counterpoint.generation import Model
+    from counterpoint.request import Request
+    from counterpoint.takes import Take
+
+Format = Literal["wav", "flac", "mp3", "ogg"]
+Output = Annotated[
+    str | None, Parameter(name=["--output", "-o"], help="The file to write, or a folder/; by default named after the prompt.")
+]
+Suffix = Annotated[
+    Format | None, Parameter(help="Format of the file where --output does not say it; wav and flac keep all samples.")
+]
+Tries = Annotated[int, Parameter(help="Fill so often, zero-shot by several strategies, and keep what fits best.")]
+Report = Annotated[
+    bool, Parameter(negative=(), help="Hear the result and say how it fits; all of it goes into NAME.report.json beside it.")
+]
+Seed = Annotated[int, Parameter(help="The same request and seed give the same music; another seed, other music.")]
+Count = Annotated[int, Parameter(help="How many pieces, with the seeds SEED, SEED + 1, ...")]
+Plan = Annotated[
+    str,
+    Parameter(help="auto: what is given goes on, from a take's own plan or from what is heard; none: words alone; or a file."),
+]
+PlanSeed = Annotated[int | None, Parameter(help="The seed of what is composed; within a take it also has spans written anew.")]
+Named = Annotated[str | None, Parameter(name="--model", help="A shipped model, a folder, or a Hub id; jasco-tiny by default.")]
+Device = Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")]
+REPORT = ".report.json"
+"""What the report beside a file of audio ends in."""
+
+
+def make(model: "Model", asked: "Request", output: str | None, format: Format | None, report: bool) -> None:
+    """The pieces of a request, each written and told as soon as it is there."""
+    model.check(asked)
+    targets = files(asked, output, format, REPORT if report else "")
+    started, written = perf_counter(), 0
+    with (
+        interruptible(lambda: f"{written} of {asked.count} pieces are written" if written else NOTHING),
+        progress("generating") as bar,
+    ):
+        for take, target in zip(model.takes(asked, bar), targets, strict=True):
+            tell(take, take.save(target), perf_counter() - started)
+            if report:
+                judge(take, asked, target)
+            started = perf_counter()
+            written += 1
+
+
+def files(asked: "Request", output: str | None, format: Format | None, beside: str = "") -> list[Path]:
+    """Where the pieces go.  Raises ValueError where that is the given audio itself, which would be lost."""
+    given = [] if asked.source is None else [Path(asked.source.name)]
+    kept = "flac" if given and given[0].suffix.lower() == ".flac" else None
+    suffix = format or (kept if output is None or not Path(output).suffix else None)
+    seeds = range(asked.seed, asked.seed + asked.count)
+    targets = [destination.audio_file(asked.text, output, suffix, seed, asked.count, beside) for seed in seeds]
+    spared(targets, given)
+    return targets
+
+
+def spared(targets: Sequence[Path], given: Sequence[Path]) -> None:
+    """Raises ValueError where a file that is given would be written over."""
+    for target in targets:
+        if any(target.exists() and path.exists() and target.samefile(path) for path in given):
+            raise ValueError(f"{target} is what is given, and would be lost; let --output name another file.")
+
+
+def tell(take: "Take", path: Path, elapsed: float) -> None:
+    """What was made, and what of it was given."""
+    seconds = take.audio.shape[-1] / take.sample_rate
+    say(f"{path}: {seconds:g} s of music, made in {elapsed:.1f} s (seed {take.seed}, {take.record['model']})")
+    if "source" in take.record:
+        spans, file = ", ".join(f"{start:g}:{end:g}" for start, end in take.record["made"]), take.record["source"]["file"]
+        stays = take.record["made"] != [[0, seconds]]
+        say(f"  made: {spans}" + (f"; all else is {file}, sample for sample" if stays else f", after {file}"))
+        if path.suffix.lower() in (".mp3", ".ogg"):
+            say(f"  note: {path.suffix} changes every sample; write .wav or .flac to keep what is given to the bit")
+    say(f"  plan: {take.record['summary']}")
+    if take.record["note"]:
+        say(f"  note: {take.record['note']}")
+    report_unknown(take.record["unknown"])
+
+
+def judge(take: "Take", asked: "Request", path: Path) -> None:
+    """Say how the result fits to what is given, or to what was asked; write it beside the audio."""
+    from counterpoint import adherence, review
+    from counterpoint.files import write_text
+    from counterpoint.takes import TAGGED
+
+    made = {name: take.record[name] for name in TAGGED if name in take.record}
+    if asked.source is None:
+        from counterpoint.commands.adherence import as_json
+
+        judged = adherence.judge(take)
+        lines, content = [judged.report.sentence], as_json(take, judged)
+    else:
+        heard = review.review(take, asked.source)
+        lines, content = heard.sentences, {**made, **heard.as_json()}
+    for line in lines:
+        say(f"  heard: {line}")
+    target = path.with_suffix(REPORT)
+    write_text(target, json.dumps({"file": path.name, **content}, indent=1) + "\n")
+    say(f"  report: {target}")

@@ -1,0 +1,43 @@
+"""`counterpoint regenerate FILE`: a take is made again, to the bit, from the record in its tags."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from counterpoint import destination
+from counterpoint.commands import editing
+from counterpoint.commands.terminal import progress, say
+from counterpoint.ending import NOTHING, interruptible
+
+SOURCE = "Where the audio is now that the take was given, if it is not where it was, nor beside the take."
+
+
+def regenerate(
+    file: str,
+    /,
+    *,
+    output: editing.Output = None,
+    format: editing.Suffix = None,
+    model: Annotated[str | None, Parameter(help="Where the take's model is, if its name does not tell.")] = None,
+    source: Annotated[str | None, Parameter(help=SOURCE)] = None,
+    device: editing.Device = "cpu",
+) -> None:
+    """Make a take again from the record in its tags, to the bit, or say what is missing.
+
+    Parameters
+    ----------
+    file
+        A take as it was saved, in any format.
+    """
+    from counterpoint import provenance
+
+    record, started = provenance.record_of(file), perf_counter()
+    suffix = format or (None if output and Path(output).suffix else Path(file).suffix.lower().removeprefix("."))
+    target = destination.audio_file(record["prompt"], output, suffix, record["seed"], 1)
+    editing.spared([target], [Path(file)])
+    with interruptible(lambda: NOTHING), progress("generating") as bar:
+        take = provenance.regenerate(file, model, source, device, bar)
+        editing.tell(take, take.save(target), perf_counter() - started)
+    say(f"  the same, to the bit, as {file} was when it was made")
