@@ -33,7 +33,7 @@ PART = 16
 """Clips that are made side by side."""
 SLOW = 10
 """How much more an operation of autoregression takes than one of flow: all weights are read for every token."""
-HEARD = 0.4
+HEARD = 0.25
 """Seconds that it takes to listen to a second of a clip and to compare it, roughly."""
 
 
