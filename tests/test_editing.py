@@ -32,6 +32,7 @@ TASKS = {
     "one span": {"spans": [(0.5, 1.0)]},
     "several spans": {"spans": ["0.9:1.3", "0.2:0.4"]},
     "a span, and on": {"spans": [(0.5, 1.0)], "after": 0.5},
+    "the best of two": {"spans": [(0.5, 1.0)], "tries": 2},
     "a variation": {"strength": 0.4},
     "a variation of a span": {"strength": 0.4, "spans": [(0.5, 1.0)]},
 }
@@ -239,6 +240,20 @@ def test_what_nobody_has_written_is_heard(models: dict[str, Model]) -> None:
 # Making it again ------------------------------------------------------------------------------------------------------
 
 
+def test_tries_of_a_method_are_told_and_the_best_is_what_its_seed_and_strategy_make(
+    models: dict[str, Model], take: Take
+) -> None:
+    made = models["tiny"].inpaint(take, [(0.5, 1.0)], PROMPT, plan="none", method="zero-shot", tries=3, seed=4)
+    (chosen,) = made.record["chosen"]
+    assert made.record["sampling"]["method"] == "zero-shot" and made.record["tries"] == len(chosen["tried"]) == 3
+    assert len({one["strategy"] for one in chosen["tried"]}) > 1
+    assert chosen["tried"][0]["seed"] == 4 and chosen["kept"] in range(3)
+    again = models["tiny"].inpaint(take, [(0.5, 1.0)], PROMPT, plan="none", method="zero-shot", tries=3, seed=4)
+    assert torch.equal(again.audio, made.audio)
+    supervised = models["tiny"].inpaint(take, [(0.5, 1.0)], PROMPT, plan="none", seed=4)
+    assert "chosen" not in supervised.record and not torch.equal(supervised.audio, made.audio)
+
+
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
 def test_a_take_is_made_again_from_its_file(models: dict[str, Model], tiny_model: Path, tmp_path: Path, suffix: str) -> None:
     take = models["tiny"].generate(PROMPT, seconds=1, seed=9, guidance=2, steps=3, chords="Am F", tempo=100)
@@ -246,7 +261,7 @@ def test_a_take_is_made_again_from_its_file(models: dict[str, Model], tiny_model
     assert torch.equal(again.audio, take.audio) and again.score == take.score
 
 
-@pytest.mark.parametrize("task", ["on either side", "several spans", "a variation"])
+@pytest.mark.parametrize("task", ["on either side", "several spans", "a variation", "the best of two"])
 def test_what_went_on_from_given_audio_is_made_again_while_that_is_there(
     models: dict[str, Model], tiny_model: Path, file: Path, tmp_path: Path, task: str
 ) -> None:
@@ -328,6 +343,7 @@ MISTAKES = [
         "tiny does not fill gaps by the",
     ),
     (["inpaint", "FILE", "piano", "--span", "0.5:1", "--method", "magic"], "There is no method 'magic'"),
+    (["inpaint", "FILE", "piano", "--span", "0.5:1", "--tries", "0"], "number of tries must be a whole number from 1 to 64"),
     (["inpaint", "FILE", "piano", "--span", "0.5:1", "--strength", "3"], "strength must lie between 0.01 and 1"),
     (["inpaint", "STEREO", "piano", "--span", "0.5:1"], "stereo.wav is stereo, and tiny makes mono; mix it to mono"),
     (["inpaint", "SHORT", "piano", "--span", "0.1:0.2"], "short.wav is 0.30 s long, too short to go on from"),
@@ -372,9 +388,9 @@ def test_mistakes_are_a_sentence_and_leave_nothing(
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("name", ["spans", "before", "strength", "method"])
+@pytest.mark.parametrize("name", ["spans", "before", "strength", "method", "tries"])
 def test_nothing_is_asked_of_audio_that_is_not_given(name: str) -> None:
-    values = {"spans": [(1, 2)], "before": 3.0, "strength": 0.5, "method": "supervised"}
+    values = {"spans": [(1, 2)], "before": 3.0, "strength": 0.5, "method": "supervised", "tries": 3}
     with pytest.raises(ValueError, match=f"There is no audio that {name} could be about"):
         request.read({"text": "piano", name: values[name]})
 

@@ -18,7 +18,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from counterpoint import tags as tagging
-from counterpoint.files import renamed
+from counterpoint.files import renamed, writing
 from counterpoint.pieces import Piece, around
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", "MPEG_LAYER_III")}
@@ -82,6 +82,39 @@ def write(
     return path
 
 
+def write_growing(
+    path: str | Path,
+    chunks: Iterable[Float[Tensor, "c _"]],
+    sample_rate: int,
+    samples: int,
+    tags: Mapping[str, str] | None = None,
+) -> Path:
+    """A wav file that can be played while it grows: its head tells from the start how long it will be.
+
+    16 bits, dithered as by `write`; chunks lie within full scale.  Where they end too early, or with an error, the head is set
+    to what is there, so that it is a whole file of less; otherwise `tags` are added at last.  Returns the path.
+    """
+    path, draw, done, channels = Path(path), torch.Generator().manual_seed(_DITHER_SEED), 0, 0
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for chunk in chunks:
+            written = _dither(chunk.float().cpu(), draw).T.contiguous().numpy().tobytes()
+            with writing(path), path.open("ab" if done else "wb") as file:
+                channels = chunk.shape[0]
+                file.write((b"" if done else tagging.wav_head(samples, channels, sample_rate)) + written)
+            done += chunk.shape[-1]
+    finally:
+        if 0 < done != samples:
+            with writing(path), path.open("r+b") as file:
+                file.write(tagging.wav_head(done, channels, sample_rate))
+    if tags and done:
+        content = tagging.with_riff_info(path.read_bytes(), tags)
+        with renamed(path) as temporary:
+            temporary.write_bytes(content)
+    return path
+
+
 def read_tags(path: str | Path) -> dict[str, str]:
     """The texts that `write` put into a file, by name; empty where there are none.  Raises ValueError."""
     path = Path(path)
@@ -132,9 +165,9 @@ def _whole_numbers(audio: Float[Tensor, "c n"], bits: int) -> Tensor:
     return (steps * 2 ** (32 - bits)).to(torch.int32)
 
 
-def _dither(audio: Float[Tensor, "c n"]) -> Tensor:
+def _dither(audio: Float[Tensor, "c n"], generator: torch.Generator | None = None) -> Tensor:
     """16-bit integers with triangular dither; 32766 leaves room for the dither at full scale."""
-    generator = torch.Generator().manual_seed(_DITHER_SEED)
+    generator = generator or torch.Generator().manual_seed(_DITHER_SEED)
     noise = torch.rand(2, *audio.shape, generator=generator)
     return (audio * 32766 + noise[0] - noise[1]).round().to(torch.int16)
 

@@ -20,9 +20,12 @@ except KeyboardInterrupt:  # this takes a while, too
 import counterpoint
 from counterpoint import destination
 from counterpoint.commands import adherence
+from counterpoint.commands import working as modes
 from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
+from counterpoint.commands.bench import bench
 from counterpoint.commands.evaluate import evaluate
+from counterpoint.commands.export import export
 from counterpoint.commands.going_on import go_on
 from counterpoint.commands.holding import Holding
 from counterpoint.commands.inpaint import inpaint
@@ -33,6 +36,7 @@ from counterpoint.commands.retake import retake
 from counterpoint.commands.sampling import Sampler
 from counterpoint.commands.study import study
 from counterpoint.commands.terminal import progress, report_unknown, say
+from counterpoint.commands.working import Working
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
 
 if TYPE_CHECKING:
@@ -54,7 +58,7 @@ Format = Literal["wav", "flac", "mp3", "ogg"]  # those of audio.FORMATS
 
 @app.command
 def generate(
-    prompt: str,
+    prompt: str | None = None,
     /,
     *,
     seconds: float | None = None,
@@ -70,6 +74,7 @@ def generate(
     holding: Annotated[Holding | None, Parameter(name="*")] = None,
     heard: Annotated[Adherence | None, Parameter(name="*")] = None,
     sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
+    working: Annotated[Working | None, Parameter(name="*")] = None,
     device: Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")] = "cpu",
 ) -> None:
     """Make music from a sentence.
@@ -77,7 +82,7 @@ def generate(
     Parameters
     ----------
     prompt
-        The music in words, in quotes: "a bossa nova with flute and nylon guitar, 120 bpm".
+        The music in words, in quotes: "a bossa nova with flute and nylon guitar, 120 bpm".  With --prompts, none.
     seconds
         Length; 10, or that of a MIDI plan.  Where both are given, this rules: the plan is cut, or silence follows it.
     seed
@@ -99,24 +104,33 @@ def generate(
     """
     from counterpoint import request
 
-    piece = {"text": prompt, "seconds": seconds, "seed": seed, "count": count}
+    way, wanted = working or {}, heard or {}
+    piece = {"text": modes.text(prompt, way), "seconds": seconds, "seed": seed, "count": count}
     planned = {"plan": plan, "plan_seed": plan_seed, "planner": planner}
-    asked, wanted = request.read({**piece, **planned, **(holding or {}), **(sampling or {})}), heard or {}
+    asked = request.read({**piece, **planned, **(holding or {}), **(sampling or {})})
     adherence.check(wanted, compared=compare is not None)
+    modes.check(way, {"report": "report" in wanted, "best-of": "best_of" in wanted}, compare, count, format)
+    if way.get("stream") or "prompts" in way:
+        return modes.make(asked, model or "jasco-tiny", output, format, device, way)
     if compare is not None:
-        _check_comparable(model, count, plan_seed)
-        return _compare(compare.split(","), asked, output, format, device)
-    _make(asked, wanted, model or "jasco-tiny", output, format, device)
+        return _compare(_comparable(compare, model, count, plan_seed), asked, output, format, device)
+    _make(asked, wanted, model or "jasco-tiny", output, format, device, way)
 
 
-def _make(asked: "Request", wanted: Adherence, model: str, output: str | None, format: Format | None, device: str) -> None:
+def _make(
+    asked: "Request",
+    wanted: Adherence,
+    model: str,
+    output: str | None,
+    format: Format | None,
+    device: str,
+    way: Working,
+) -> None:
     started = perf_counter()
     beside = adherence.REPORT if wanted.get("report") else ""
     seeds = adherence.first_seeds(asked, wanted)
     targets = [destination.audio_file(asked.text, output, format, first, asked.count, beside) for first in seeds]
-    from counterpoint import generation  # torch, only now that the request stands
-
-    loaded = generation.load(model, device)
+    loaded = modes.load(model, device, way)  # torch, only now that the request stands
     written = 0
     with (
         interruptible(lambda: f"{written} of {asked.count} pieces are written" if written else NOTHING),
@@ -130,13 +144,14 @@ def _make(asked: "Request", wanted: Adherence, model: str, output: str | None, f
             written += 1
 
 
-def _check_comparable(model: str | None, count: int, plan_seed: int | None) -> None:
+def _comparable(compare: str, model: str | None, count: int, plan_seed: int | None) -> list[str]:
     if model is not None:
         raise ValueError(f"--compare names all the models; put {model} there, and leave --model out.")
     if count != 1:
         raise ValueError(f"A comparison is one piece by each model, not {count}; leave --count out, or --compare.")
     if plan_seed is not None:
         raise ValueError("A comparison has one seed for plan and music; leave --plan-seed out, or --compare.")
+    return compare.split(",")
 
 
 def _compare(models: list[str], asked: "Request", output: str | None, format: Format | None, device: str) -> None:
@@ -333,7 +348,9 @@ app.command(retake)
 app.command(regenerate)
 app.command(evaluate)
 app.command(analyse)
+app.command(bench)
 app.command(listen_app)
+app.command(export)
 app.command(study)
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import platform
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import counterpoint
-from counterpoint import amendment, editing, planning, request, sampler, windows
+from counterpoint import amendment, editing, planning, request, runtime, sampler, tries, windows
 from counterpoint import audio as sound
 from counterpoint.chart import print_chart
 from counterpoint.conditioners.text import T5Config
@@ -42,19 +41,27 @@ LOUDNESS, CEILING, GAIN = -16.0, -1.0, 12.0
 """Of a stream: LUFS of its first chunk, dBTP of its peaks, and the most dB by which it is turned up or down."""
 
 
-def load(name: str | Path = "jasco-tiny", device: str = "cpu") -> "Model":
-    """A model by shipped name, folder or Hub id ("owner/name").  Raises ValueError."""
-    return Model(checkpoint.load(name), device)
+def load(
+    name: str | Path = "jasco-tiny", device: str = "cpu", dtype: runtime.Choice = "fp32", compile: bool = False
+) -> "Model":
+    """A model by shipped name, folder or Hub id ("owner/name"), its weights as `dtype` (see runtime).  Raises ValueError.
+
+    With `compile` the first request waits for torch's compiler, and those that follow are faster.
+    """
+    runtime.check(dtype, runtime.place(device), compile)
+    runtime.check_memory(checkpoint.locate(name), dtype)
+    return Model(checkpoint.load(name), device, dtype, compile)
 
 
 class Model:
     """A system and its codec, ready for requests."""
 
-    def __init__(self, loaded: Checkpoint, device: str = "cpu"):
+    def __init__(self, loaded: Checkpoint, device: str = "cpu", dtype: runtime.Choice = "fp32", compile: bool = False):
         self.checkpoint = loaded
-        self.device = _device(device)
+        self.device = runtime.place(device)
         self.system = loaded.system.to(self.device)
         self.codec = loaded.codec.to(self.device)
+        self.speed = runtime.quicken(self.system, dtype, self.device, compile)
 
     def generate(
         self,
@@ -77,12 +84,13 @@ class Model:
         before: float = 0.0,
         seed: int = 0,
         plan: str | Path = "auto",
+        tries: int = 1,
         *,
         progress: Progress | None = None,
         **wishes: Unpack[Wishes],
     ) -> Take:
-        """A file of audio, or a take, with so many `seconds` after it and `before` it.  Raises ValueError."""
-        given: Given = {"source": _source(source), "before": before, "after": seconds}
+        """A file of audio, or a take, with so many `seconds` after it and `before` it; `tries` as in `inpaint`."""
+        given: Given = {"source": _source(source), "before": before, "after": seconds, "tries": tries}
         return next(self.takes(request.ask(text, None, seed, plan, wishes, given), progress))
 
     def inpaint(
@@ -92,12 +100,16 @@ class Model:
         text: str,
         seed: int = 0,
         plan: str | Path = "auto",
+        tries: int = 1,
         *,
         progress: Progress | None = None,
         **wishes: Unpack[Wishes],
     ) -> Take:
-        """A file of audio, or a take, with `spans` (pairs of seconds) made anew; with a `strength`, after what is there."""
-        given: Given = {"source": _source(source), "spans": spans}
+        """A file of audio, or a take, with `spans` (pairs of seconds) made anew: the best of so many `tries` (tries.py).
+
+        With a `strength`, it is made after what is there.  Raises ValueError.
+        """
+        given: Given = {"source": _source(source), "spans": spans, "tries": tries}
         return next(self.takes(request.ask(text, None, seed, plan, wishes, given), progress))
 
     def stream(
@@ -115,11 +127,14 @@ class Model:
         A model that makes one frame after another is heard after a second or two of its frames; one that fills windows,
         after the first window.
         """
-        asked = request.ask(text, seconds, seed, plan, wishes)
+        return self.streamed(request.ask(text, seconds, seed, plan, wishes), progress)
+
+    def streamed(self, asked: Request, progress: Progress | None = None) -> Stream:
+        """`stream` of the first piece of a request."""
         self._warn(asked)
-        job = self._job(asked, seed)
+        job = self.job(asked, asked.seed)
         job.record["timings"] = {"plan": round(job.planned, 3)}
-        return Stream(self._chunks(job, progress), self.codec.sample_rate, seed, job.record, job.score)
+        return Stream(self._chunks(job, progress), self.codec.sample_rate, job.seed, job.record, job.score)
 
     def takes(self, asked: Request, progress: Progress | None = None) -> Iterator[Take]:
         """The pieces of a request, one after the other, each as soon as it is there: item i has the seed `seed + i`.
@@ -132,7 +147,7 @@ class Model:
 
     def check(self, asked: Request) -> tuple[Score | None, Controls]:
         """What the first piece is played from, and holds on to.  Raises ValueError for what cannot be done."""
-        job = self._job(asked, asked.seed)
+        job = self.job(asked, asked.seed)
         return job.score, job.controls
 
     def _warn(self, asked: Request) -> None:
@@ -176,13 +191,17 @@ class Model:
 
     @torch.inference_mode()
     def _take(self, asked: Request, seed: int, progress: Progress | None) -> Take:
-        job = self._job(asked, seed)
+        job = self.job(asked, seed)
         started = perf_counter()
         if job.task is None:
             filled = torch.cat(list(self._parts(job, progress)), dim=time_axis(self.system.view))
         else:
             filled = self._filled(job, job.task, progress)
-        played = perf_counter()
+        return self.finish(job, filled, perf_counter() - started)
+
+    def finish(self, job: "Job", filled: Tensor, spent: float) -> Take:
+        """What was filled, in so many seconds, as a take."""
+        started = perf_counter()
         frames, rate, encoding = self.codec.as_frames(filled, self.system.view), self.codec.sample_rate, None
         if job.task is None:
             audio = self._heard(self.codec.decode(frames, job.samples))
@@ -190,31 +209,25 @@ class Model:
         else:
             audio, rate, encoding = editing.joined(job.task, frames, self.codec), job.task.rate, job.task.source.encoding
             self._heard(audio[None])
-        timings = {"plan": job.planned, "generate": played - started, "decode": perf_counter() - played}
+        timings = {"plan": job.planned, "generate": spent, "decode": perf_counter() - started}
         job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
-        job.record.update({"sha256": digest(audio, rate), "made_on": _made_on(self.device)})
-        return Take(audio, rate, seed, job.record, job.score, job.controls, encoding)
+        job.record.update({"sha256": digest(audio, rate), "made_on": runtime.made_on(self.device) | self.speed})
+        return Take(audio, rate, job.seed, job.record, job.score, job.controls, encoding)
 
-    def _filled(self, job: "_Job", task: Task, progress: Progress | None) -> Tensor:
+    def _filled(self, job: "Job", task: Task, progress: Progress | None) -> Tensor:
         """The canvas of given audio, filled window by window, wherever its gaps are."""
-        spec, axis = self.system.spec, time_axis(self.system.view)
-        canvas = editing.canvas(task, self.codec, self.system.view, spec.levels)
-        done, given = canvas.frames.to(self.device), canvas.given.to(self.device)
-        places = windows.around(canvas.given[0], spec.frames(self.checkpoint.config.window_seconds))
-        for i, here in enumerate(places):
-            place = done.narrow(axis, here.start, here.stop - here.start)
-            own = job.seed if i == 0 else mix(job.seed, i)
-            part = Canvas(place.clone(), given[:, here].clone())
-            told, heard = windowed(job.values, here), share(progress, i, len(places))
-            place.copy_(self.system.generate(part, told, [own], job.sampling, heard))
-            given[:, here] = True
+        blank = editing.canvas(task, self.codec, self.system.view, self.system.spec.levels)
+        canvas = Canvas(blank.frames.to(self.device), blank.given.to(self.device))
+        longest, told = self.system.spec.frames(self.checkpoint.config.window_seconds), (job.sampling, job.tries)
+        done, chosen = tries.fill(self.system, self.codec, canvas, job.values, job.seed, *told, longest, job.score, progress)
+        job.record.update({"chosen": [one.record for one in chosen]} if job.tries > 1 else {})
         return done
 
-    def _chunks(self, job: "_Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
+    def _chunks(self, job: "Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
         """The audio of a stream."""
         yield from sound.limit_stream(self._levelled(job, progress), self.codec.sample_rate, CEILING)
 
-    def _levelled(self, job: "_Job", progress: Progress | None) -> Iterator[Piece]:
+    def _levelled(self, job: "Job", progress: Progress | None) -> Iterator[Piece]:
         """Audio as it is decoded, faded in and out, at the gain that suits the first of it (which the job's record tells)."""
         rate, done, gain = self.codec.sample_rate, 0, 0.0
         frames = (self.codec.as_frames(part, self.system.view) for part in self._parts(job, progress))
@@ -234,7 +247,7 @@ class Model:
             )
         return decoded[0].float().cpu()
 
-    def _job(self, asked: Request, seed: int) -> "_Job":
+    def job(self, asked: Request, seed: int) -> "Job":
         """What there is to do, before any of it is done.  Raises ValueError for what cannot be."""
         self._check_plan(asked)
         started = perf_counter()
@@ -279,10 +292,11 @@ class Model:
             "note": "; ".join(note for note in notes if note),
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
             **({} if asked.method is None else {"method": asked.method}),
-            "sampling": sampling.model_dump(mode="json"),
+            **({} if asked.tries == 1 else {"tries": asked.tries}),
+            "sampling": sampling.model_dump(mode="json", exclude_none=True),
             **({} if score is None else {"score": pack_score(score)}),
         }
-        return _Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started, task)
+        return Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started, task, asked.tries)
 
     def _check_controls(self, asked: Request, held: Held) -> None:
         """Raises ValueError for a control that neither the model understands nor a plan can honour."""
@@ -308,7 +322,7 @@ class Model:
             return planning.make(asked.text, None if own_length else task.seconds, composed, asked.plan)
         return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan, held, asked.planner)
 
-    def _parts(self, job: "_Job", progress: Progress | None) -> Iterator[Tensor]:
+    def _parts(self, job: "Job", progress: Progress | None) -> Iterator[Tensor]:
         """The canvas, part after part along time.
 
         It is filled in windows; each is given the end of the one before, and its own part of the painted score.
@@ -334,7 +348,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A checked request, planned but not begun."""
 
     values: Mapping[str, Any]
@@ -350,27 +364,12 @@ class _Job:
     """Seconds that the planning took."""
     task: Task | None = None
     """What is given, and where something is to be made."""
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
-        raise ValueError(f"There is no device {name!r} here; use cpu, or cuda where a GPU is at hand.") from error
+    tries: int = 1
+    """Fillings of what is given that the best is kept of."""
 
 
 def _source(given: object) -> object:
     return given.as_source() if isinstance(given, Take) else given
-
-
-def _made_on(device: torch.device) -> dict[str, Any]:
-    """What may change a bit of what is computed."""
-    return {
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "device": device.type,
-        "threads": torch.get_num_threads(),
-    }
 
 
 def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ def load(record: Mapping[str, Any], model: str | None = None, device: str = "cpu
         checkpoint.locate(name, download=model is not None)
     except ValueError as error:
         raise ValueError(f"It was made by {name}, which is not here; give its folder with --model. ({error})") from error
-    return generation.load(name, device)
+    made_on = record.get("made_on", {})
+    return generation.load(name, device, made_on.get("dtype", "fp32"), made_on.get("compiled", False))
 
 
 def asked(record: Mapping[str, Any], model: Model, given: str | Path | Take, source: str | Path | None = None) -> Request:
@@ -56,7 +57,7 @@ def asked(record: Mapping[str, Any], model: Model, given: str | Path | Take, sou
         raise ValueError(f"{_name(given)} cannot be made again: {'; '.join(missing)}.")
     content: dict[str, Any] = {"text": record["prompt"], "seed": record["seed"], "score": score}
     content |= {} if score is not None else {"plan": "none"}
-    content |= {name: record[name] for name in ("before", "after", "spans", "method") if name in record}
+    content |= {name: record[name] for name in ("before", "after", "spans", "method", "tries") if name in record}
     content |= {"source": found} if found is not None else {"seconds": record["seconds"]}
     content |= record.get("controls", {})
     if record["weights"] == model.checkpoint.version:

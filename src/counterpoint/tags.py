@@ -38,6 +38,13 @@ def attach(file: soundfile.SoundFile, texts: Mapping[str, str]) -> None:
         setattr(file, name, text.replace("\0", " "))  # soundfile has no other way in
 
 
+def wav_head(samples: int, channels: int, sample_rate: int) -> bytes:
+    """What stands before so many samples of 16 bits in a wav file."""
+    size, frame = 2 * channels * samples, 2 * channels
+    format = struct.pack("<HHIIHH", 1, channels, sample_rate, frame * sample_rate, frame, 16)
+    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVE" + _chunk(b"fmt ", format) + b"data" + struct.pack("<I", size)
+
+
 def with_riff_info(wav: bytes, texts: Mapping[str, str]) -> bytes:
     """A wav file's bytes with a LIST INFO chunk at their end."""
     check(texts, _RIFF)

@@ -45,16 +45,7 @@ class Take:
 
     def save(self, path: str | Path) -> Path:
         """Write wav, flac, ogg or mp3 by suffix, with prompt, seed, model and version in the file's tags."""
-        tags = {
-            "title": self.record["prompt"],
-            "artist": self.record["model"],
-            "software": f"counterpoint {self.record['version']}, seed {self.seed}",
-            "comment": json.dumps({name: self.record[name] for name in TAGGED if name in self.record}),
-        }
-        if "score" in self.record and Path(path).suffix.lower() == ".wav":
-            tags["score"] = self.record["score"]
-        elif "score" in self.record:
-            tags["comment"] = json.dumps({**json.loads(tags["comment"]), "score": self.record["score"]})
+        tags = _tags(self.record, self.seed, Path(path).suffix.lower())
         return sound.write(path, self.audio, self.sample_rate, tags, self.encoding)
 
     def as_source(self) -> Source:
@@ -95,9 +86,27 @@ class Stream(Iterator[Tensor]):
         self._timings.setdefault("first", self._timings["total"])
         return chunk
 
+    def save(self, path: str | Path) -> Path:
+        """Write what is left of it into a wav file that can be played while it grows (audio.write_growing)."""
+        samples = round(self.record["seconds"] * self.sample_rate)
+        return sound.write_growing(path, self, self.sample_rate, samples, _tags(self.record, self.seed, ".wav"))
+
     def close(self) -> None:
         """Make no more of it; closing again, or at the end, does nothing."""
         self._chunks.close()
+
+
+def _tags(record: Mapping[str, Any], seed: int, suffix: str) -> dict[str, str]:
+    """What is written into a file of audio about how it came about."""
+    comment = {name: record[name] for name in TAGGED if name in record}
+    score = {"score": record["score"]} if "score" in record else {}
+    return {
+        "title": record["prompt"],
+        "artist": record["model"],
+        "software": f"counterpoint {record['version']}, seed {seed}",
+        "comment": json.dumps(comment if suffix == ".wav" else comment | score),
+        **(score if suffix == ".wav" else {}),
+    }
 
 
 TAGGED = (
@@ -116,6 +125,8 @@ TAGGED = (
     "spans",
     "made",
     "method",
+    "tries",
+    "chosen",
     "controls",
     "files",
     "plan",

@@ -24,6 +24,7 @@ Output = Annotated[
 Suffix = Annotated[
     Format | None, Parameter(help="Format of the file where --output does not say it; wav and flac keep all samples.")
 ]
+Tries = Annotated[int, Parameter(help="Fill so often, zero-shot by several strategies, and keep what fits best.")]
 Report = Annotated[
     bool, Parameter(negative=(), help="Hear the result and say how it fits; all of it goes into NAME.report.json beside it.")
 ]

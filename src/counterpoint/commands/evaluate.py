@@ -159,7 +159,7 @@ def _is_codec(source: str) -> bool:
 
     if _is_audio(Path(source)):
         return False
-    return checkpoint.read_manifest(checkpoint.locate(source)).kind in checkpoint.CODECS
+    return checkpoint.is_codec(checkpoint.locate(source))
 
 
 def _recode(source: str, asked: Mapping[str, object], real: "ClipSet | None", folder: Path) -> Path:

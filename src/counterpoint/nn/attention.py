@@ -124,7 +124,7 @@ class Attention(nn.Module):
         else:
             if context is None or past.length == 0:
                 past.append(*self._keys_and_values(x if context is None else context, rotary))
-            key, value = past.filled()
+            key, value = (part.to(query.dtype) for part in past.filled())
         allowed = None if mask is None else mask[:, None, None, :]  # b 1 1 s
         causal = self.causal and x.shape[1] > 1  # the newest position alone may see all there is
         if causal and (allowed is not None or past is not None):

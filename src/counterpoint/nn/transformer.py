@@ -138,16 +138,18 @@ class Transformer(nn.Module):
                 stack.append(x)
         return self.norm(x)
 
-    def remember(self, batch: int, length: int, context: int) -> Memory:
-        """An empty memory for `length` positions under a context of so many tokens.  Raises ValueError: not causal."""
+    def remember(self, batch: int, length: int, context: int, dtype: torch.dtype | None = None) -> Memory:
+        """An empty memory for `length` positions under a context of so many tokens; keys and values are of `dtype`, by default
+        of the weights'.  Raises ValueError: not causal."""
         if not self.config.causal:
             raise ValueError("Only a causal backbone makes one frame after another; build it with causal = true.")
-        like, heads, dim = self.norm.weight, self.config.heads, self.config.width // self.config.heads
+        heads, dim = self.config.heads, self.config.width // self.config.heads
+        like = self.norm.weight if dtype is None else self.norm.weight.to(dtype)
 
         def block() -> BlockMemory:
             own = KeyValues.empty(batch, heads, length, dim, like)
             told = KeyValues.empty(batch, heads, context, dim, like) if self.config.context and context else None
-            recent = like.new_zeros(batch, self.config.width, self.config.local - 1) if self.config.local else None
+            recent = self.norm.weight.new_zeros(batch, self.config.width, self.config.local - 1) if self.config.local else None
             return BlockMemory(own, told, recent)
 
         return Memory([block() for _ in self.blocks])

@@ -1,0 +1,189 @@
+"""The step of a causal transformer, one position after another, as a function that is compiled once and serves all blocks.
+
+The mathematics is that of `nn/transformer.py`, for one new position; what differs is only where numbers are kept.  Weights and
+what is remembered are arguments, so that torch compiles one block, not a stack of them; the remembered length may be any, and
+nothing is written inside.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from counterpoint.nn.attention import rotary_angles, rotate, sinusoids
+from counterpoint.nn.compact import COMPILING, FEW, Compact, Matrix, Precision, multiply
+from counterpoint.nn.transformer import Block, BlockMemory, Memory, Transformer
+from counterpoint.types import Cond
+
+Norm = tuple[Tensor, Tensor]
+
+
+class Weights(NamedTuple):
+    """Those of one block, in the order in which they are used."""
+
+    local: Tensor | None
+    attention_norm: Norm
+    query: Matrix
+    key_value: Matrix
+    out: Matrix
+    cross_norm: Norm | None
+    cross_query: Matrix | None
+    cross_out: Matrix | None
+    feedforward_norm: Norm
+    expand: Matrix
+    contract: Matrix
+
+
+class Past(NamedTuple):
+    """What one block looks back at: its own keys and values, those of the context, and inputs to mix with the next."""
+
+    key: Float[Tensor, "r a s d"]
+    value: Float[Tensor, "r a s d"]
+    seen: Bool[Tensor, " s"]
+    """Which of the positions are filled."""
+    told_key: Float[Tensor, "r a c d"] | None
+    told_value: Float[Tensor, "r a c d"] | None
+    told_mask: Bool[Tensor, "r c"] | None
+    recent: Float[Tensor, "r h taps"] | None
+
+
+def step(
+    x: Float[Tensor, "r h"], weights: Weights, past: Past, rotary: tuple[Tensor, Tensor] | None, heads: int
+) -> tuple[Float[Tensor, "r h"], Tensor, Tensor, Tensor | None]:
+    """One block for one position: what goes on, its key and value "r a d", and the inputs to mix with the next."""
+    y, recent = _norm(x, weights.attention_norm), None
+    if weights.local is not None and past.recent is not None:
+        taps = torch.cat((past.recent, y[..., None]), dim=-1)  # r h taps
+        y, recent = y + (taps * weights.local[:, 0]).sum(-1), taps[..., 1:]
+    query = multiply(y, weights.query).unflatten(-1, (heads, -1))  # r a d
+    key, value = multiply(y, weights.key_value).unflatten(-1, (2, heads, -1)).unbind(1)
+    if rotary is not None:
+        query, key = rotate(query[:, :, None], *rotary)[:, :, 0], rotate(key[:, :, None], *rotary)[:, :, 0]
+    x = x + multiply(_look(query, past.key, past.value, past.seen[None], (key, value)).flatten(1), weights.out)
+    if weights.cross_norm is not None and weights.cross_query is not None and weights.cross_out is not None:
+        assert past.told_key is not None and past.told_value is not None
+        query = multiply(_norm(x, weights.cross_norm), weights.cross_query).unflatten(-1, (heads, -1))
+        x = x + multiply(_look(query, past.told_key, past.told_value, past.told_mask).flatten(1), weights.cross_out)
+    y = F.gelu(multiply(_norm(x, weights.feedforward_norm), weights.expand))
+    return x + multiply(y, weights.contract), key, value, recent
+
+
+def _look(
+    query: Float[Tensor, "r a d"],
+    key: Float[Tensor, "r a s d"],
+    value: Float[Tensor, "r a s d"],
+    mask: Bool[Tensor, "r_or_1 s"] | None,
+    own: tuple[Tensor, Tensor] | None = None,
+) -> Float[Tensor, "r a d"]:
+    """Attention of one position to what is remembered and, with `own`, to its own key and value."""
+    query = query * query.shape[-1] ** -0.5
+    scores = (query[:, :, None] * key.float()).sum(-1)  # r a s
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None], torch.finfo(scores.dtype).min)
+    if own is None:
+        return (scores.softmax(-1)[..., None] * value.float()).sum(2)
+    shares = torch.cat((scores, (query * own[0]).sum(-1, keepdim=True)), dim=-1).softmax(-1)
+    return (shares[..., :-1, None] * value.float()).sum(2) + shares[..., -1:] * own[1]
+
+
+def _norm(x: Tensor, norm: Norm) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], *norm)
+
+
+class Swift(nn.Module):
+    """A causal transformer whose matrices have few bits; called as the transformer is, whose numbers it gives but for rounding.
+
+    A new position of a few items goes through `step`; anything else through the transformer itself.
+    """
+
+    def __init__(self, plain: Transformer, precision: Precision, compiled: bool) -> None:
+        """Takes `plain` over: its linear layers are replaced."""
+        super().__init__()
+        self.plain, self.config = plain, plain.config
+        self.remembered = torch.float32 if precision == "fp32" else torch.bfloat16
+        shrink(plain, precision)
+        self._step = torch.compile(step, options=COMPILING) if compiled else None
+        self._weights: list[Weights] = []
+
+    def remember(self, batch: int, length: int, context: int) -> Memory:
+        """See Transformer; keys and values take 16 bits where the weights take no more."""
+        return self.plain.remember(batch, length, context, self.remembered)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t h"],
+        cond: Cond,
+        time: Float[Tensor, " b"] | None = None,
+        mask: Bool[Tensor, "b t"] | None = None,
+        memory: Memory | None = None,
+        ahead: Float[Tensor, " b"] | None = None,
+        positions: Tensor | None = None,
+    ) -> Float[Tensor, "b t h"]:
+        """See Transformer."""
+        few = x.shape[0] <= FEW and x.shape[1] == 1
+        if self._step is None or memory is None or memory.length < 2 or not few or cond.vector is not None:
+            return self.plain(x, cond, time, mask, memory, ahead, positions)  # torch makes no dynamic size of 0 or 1
+        places = torch.full((1,), memory.length, device=x.device) if positions is None else positions[:, -1]
+        x, rotary = x[:, 0], None
+        if self.config.positions == "sinusoidal":
+            x = x + sinusoids(places, self.config.width)
+        else:
+            rotary = rotary_angles(places[:, None], self.config.width // self.config.heads)
+        self._weights = self._weights or [_weights(block) for block in self.plain.blocks]
+        seen = _seen(memory.length, memory.blocks[0].own.key)
+        for weights, block in zip(self._weights, memory.blocks, strict=True):
+            x, key, value, block.recent = self._step(x, weights, _past(block, cond, seen), rotary, self.config.heads)
+            block.own.append(key[:, :, None], value[:, :, None])
+        return self.plain.norm(x)[:, None]
+
+
+def _seen(length: int, key: Tensor) -> Bool[Tensor, " s"]:
+    """Which positions are filled: on a CPU no others are looked at; on a GPU all are, so that no size changes."""
+    reach = length if key.device.type == "cpu" else key.shape[2]
+    return torch.arange(reach, device=key.device) < length
+
+
+def _past(block: BlockMemory, cond: Cond, seen: Tensor) -> Past:
+    key, value = (part[:, :, : len(seen)] for part in (block.own.key, block.own.value))
+    for tensor, axis in ((key, 2), (value, 2), (seen, 0)):
+        torch._dynamo.mark_dynamic(tensor, axis)
+    told = (None, None) if block.told is None else block.told.filled()
+    return Past(key, value, seen, *told, cond.mask, block.recent)
+
+
+def _weights(block: nn.Module) -> Weights:
+    assert isinstance(block, Block)
+    own, cross = block.attention, block.cross
+    return Weights(
+        None if block.local is None else block.local.weight.detach(),
+        _of(block.attention_norm),
+        _matrix(own.query),
+        _matrix(own.key_value),
+        _matrix(own.out),
+        None if block.cross_norm is None else _of(block.cross_norm),
+        None if cross is None else _matrix(cross.query),
+        None if cross is None else _matrix(cross.out),
+        _of(block.feedforward_norm),
+        _matrix(block.expand),
+        _matrix(block.contract),
+    )
+
+
+def _of(norm: nn.LayerNorm) -> Norm:
+    return norm.weight.detach(), norm.bias.detach()
+
+
+def _matrix(layer: nn.Module) -> Matrix:
+    assert isinstance(layer, Compact)
+    return layer.matrix
+
+
+def shrink(module: nn.Module, precision: Precision) -> None:
+    """Replace every linear layer without adaptive biases in the blocks below by one of few bits, one after the other."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Linear):
+            setattr(module, name, Compact(child, precision))
+        else:
+            shrink(child, precision)

@@ -1,0 +1,157 @@
+"""Making a loaded model fast: fewer bits for its weights, and its step compiled.
+
+"fp32" are the weights as they are loaded; "bf16", "int8" and "int4" are read in a half, a quarter and an eighth of the time;
+"auto" takes what is fastest of those that cost less than 1 % of cross-entropy (benchmarks/results/inference.md): 8 bits for
+large autoregressive models, 16 for large flows where the processor multiplies them, and 32 for small models, which wait for
+no memory.  Only backbones and heads change; embeddings, conditioners and codecs stay as they are.
+"""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from counterpoint.nn.compact import Compact, Precision
+from counterpoint.nn.swift import Swift, shrink
+from counterpoint.nn.transformer import Transformer
+from counterpoint.systems.base import System
+from counterpoint.systems.musicgen import Musicgen
+
+Choice = Literal["auto", "fp32", "bf16", "int8", "int4"]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+LARGE = 50_000_000
+"""Weights of a backbone from which reading them takes most of a step: fewer fit in a processor's caches."""
+BYTES: dict[Precision, float] = {"fp32": 4.0, "bf16": 2.0, "int8": 1.01, "int4": 0.63}
+"""Of a weight, with its share of the scales."""
+
+
+def place(name: str) -> torch.device:
+    """Where to compute.  Raises ValueError."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
+        raise ValueError(f"There is no device {name!r} here; use cpu, or cuda where a GPU is at hand.") from error
+
+
+def check(choice: str, device: torch.device, compiled: bool) -> None:
+    """Raises ValueError for what this machine lacks, before anything is loaded."""
+    if choice not in CHOICES:
+        raise ValueError(f"There is no dtype {choice!r}; choose one of {', '.join(CHOICES)}.")
+    if choice == "int4" and device.type != "cpu":
+        raise ValueError(f"int4 is there for CPUs only, not for {device.type}; choose int8 or bf16.")
+    if choice == "bf16" and not multiplies_bf16(device):
+        raise ValueError("This processor has no instructions for bf16, which would be slower than fp32; choose fp32 or int8.")
+    if compiled and device.type == "cpu" and not _compiler():
+        raise ValueError("compile needs a C++ compiler, and there is none here; install g++, or leave compile out.")
+
+
+def check_memory(folder: Path, choice: str) -> None:
+    """Raises ValueError where a checkpoint's weights, once as 32-bit floats and once as they stay, exceed what is free."""
+    stored = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    kept = 0.0 if choice in ("fp32", "auto") else BYTES[_precision(choice)] / 4
+    needed, free = int(stored * (2 + kept)), free_memory()
+    if free is not None and needed > free:
+        raise ValueError(
+            f"{folder.name} needs about {needed / 1e9:.1f} GB to load and {free / 1e9:.1f} GB are free; "
+            "close other programs, or choose a smaller model."
+        )
+
+
+def free_memory() -> int | None:
+    """Bytes that new work may take, as far as the system tells."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    table = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(table["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in table else None
+
+
+def made_on(device: torch.device) -> dict[str, Any]:
+    """What may change a bit of what is computed."""
+    return {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def items_at_once(system: System, frames: int) -> int:
+    """How many canvases of so many frames fit into half of the free memory side by side, told twice for guidance; at least 1.
+
+    Counted are keys and values of every block and what one block works with: some sixteen vectors of its width a frame.
+    """
+    free, config = free_memory(), _backbone(system).config
+    each = 2 * 4 * frames * config.width * (2 * config.depth * config.causal + 16)
+    return 1 if free is None else max(1, free // 2 // each)
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether products of 16-bit floats have instructions of their own."""
+    if device.type != "cpu":
+        return device.type != "cuda" or torch.cuda.is_bf16_supported()
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported() and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"} != set()
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {"bf16"}  # not to be known: mkldnn's word counts
+    found = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
+    return set(found.split(":", 1)[1].split())
+
+
+def _compiler() -> str | None:
+    named = os.environ.get("CXX")
+    return next((path for name in (named, "g++", "clang++") if name and (path := shutil.which(name))), None)
+
+
+def settle(choice: str, system: System, device: torch.device) -> Precision:
+    """The precision that "auto" stands for."""
+    if choice != "auto":
+        return _precision(choice)
+    backbone = _backbone(system)
+    if sum(weight.numel() for weight in backbone.parameters()) < LARGE:
+        return "fp32"
+    if backbone.config.causal:
+        return "int8"
+    return "bf16" if multiplies_bf16(device) else "fp32"
+
+
+def _precision(choice: str) -> Precision:
+    return next(known for known in get_args(Precision) if known == choice)
+
+
+def quicken(system: System, choice: str, device: torch.device, compiled: bool) -> dict[str, Any]:
+    """Give a loaded system's backbone and head so many bits, in place, and have its step compiled; what of that is not as it
+    was, by name.
+
+    The first seconds after that are torch's compiler's.  Raises ValueError as `check` does.
+    """
+    check(choice, device, compiled)
+    precision = settle(choice, system, device)
+    if precision == "fp32" and not compiled:
+        return {}
+    backbone = _backbone(system)
+    if backbone.config.causal:
+        system.add_module("backbone", Swift(backbone, precision, compiled))
+    else:
+        shrink(backbone, precision)
+        if compiled:
+            backbone.compile()
+    if isinstance(system, Musicgen) and isinstance(system.out, nn.Linear):
+        system.add_module("out", Compact(system.out, precision, compiled))
+    return {"dtype": precision, "compiled": compiled}
+
+
+def _backbone(system: System) -> Transformer:
+    backbone = system.get_submodule("backbone")
+    backbone = backbone.plain if isinstance(backbone, Swift) else backbone
+    assert isinstance(backbone, Transformer)
+    return backbone

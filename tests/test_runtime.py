@@ -1,0 +1,158 @@
+"""Fewer bits and a compiled step: the same music but for rounding, and refusals in one sentence."""
+
+import pytest
+import torch
+from torch import nn
+
+from counterpoint import runtime
+from counterpoint.nn.attention import KeyValues
+from counterpoint.nn.compact import GROUP, Compact, compact, multiply
+from counterpoint.nn.swift import Past, Swift, step
+from counterpoint.nn.transformer import Transformer, TransformerConfig
+from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.musicgen import MusicgenConfig, Sampling
+from counterpoint.types import Canvas, Cond, Spec
+
+SPEC = Spec(rate=25.0, dim=8, levels=3, bins=64)
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("precision", "worst"), [("fp32", 1e-6), ("bf16", 2**-8), ("int8", 1 / 127), ("int4", 1 / 7)])
+def test_a_matrix_in_few_bits_is_near_the_matrix(precision, worst) -> None:
+    """Column by column against unit vectors: no weight is further off than half a step of its row or group, and rounding."""
+    weight = torch.randn(64, 2 * GROUP, generator=torch.Generator().manual_seed(0))
+    made = multiply(torch.eye(2 * GROUP), compact(weight, precision)).T
+    assert (made - weight).abs().max() <= worst * weight.abs().max()
+
+
+def test_a_matrix_that_four_bits_do_not_fit_has_eight() -> None:
+    weight = torch.randn(24, 20)
+    assert compact(weight, "int4").weight.dtype == torch.int8
+
+
+def backbone(**settings) -> Transformer:
+    torch.manual_seed(0)
+    config = TransformerConfig(width=64, depth=3, heads=4, causal=True, time="none", **settings)
+    made = config.build().eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
+    return made
+
+
+@pytest.mark.parametrize("settings", [{}, {"positions": "sinusoidal"}, {"local": 3}, {"context": False}], ids=str)
+@torch.inference_mode()
+def test_the_step_is_the_transformer(settings, monkeypatch) -> None:
+    """`step` by itself, uncompiled, position after position against all positions at once by the transformer."""
+    x = torch.randn(2, 9, 64, generator=torch.Generator().manual_seed(1))
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    told = settings.get("context", True)
+    cond = Cond(context=torch.randn(2, 5, 64), mask=mask) if told else Cond()
+    whole = backbone(**settings)(x, cond)
+    swift = Swift(backbone(**settings), "fp32", compiled=False)
+    swift._step = step
+    memory = swift.remember(2, 9, 5 if told else 0)
+    parts = [swift(x[:, :4], cond, memory=memory), *(swift(x[:, i : i + 1], cond, memory=memory) for i in range(4, 9))]
+    assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_room_that_is_not_filled_is_not_looked_at() -> None:
+    """As on a GPU, where all of the room is read at every step."""
+    swift = Swift(backbone(), "fp32", compiled=False)
+    swift.remember(1, 8, 2)
+    x, weights = torch.randn(1, 64), _first(swift)
+    room = KeyValues(torch.randn(1, 4, 8, 16), torch.randn(1, 4, 8, 16), 3)
+    told = (torch.randn(1, 4, 2, 16), torch.randn(1, 4, 2, 16), torch.ones(1, 2, dtype=torch.bool))
+    angles = torch.ones(1, 1, 16), torch.zeros(1, 1, 16)
+    short = Past(*room.filled(), torch.ones(3, dtype=torch.bool), *told, None)
+    all_of_it = Past(room.key, room.value, torch.arange(8) < 3, *told, None)
+    assert torch.allclose(step(x, weights, short, angles, 4)[0], step(x, weights, all_of_it, angles, 4)[0], atol=1e-6)
+
+
+def _first(swift: Swift):
+    from counterpoint.nn.swift import _weights
+
+    return _weights(swift.plain.blocks[0])
+
+
+def musicgen(**sampling):
+    torch.manual_seed(3)
+    config = MusicgenConfig.tiny().model_copy(update={"sampling": Sampling(top_k=0, guidance={"all": 2.0}, **sampling)})
+    return config.build(SPEC).eval()
+
+
+def made(system, items: int = 1):
+    values = {"text": ["slow piano", "fast"][:items]}
+    return system.generate(Canvas.blank(items, 12, system.spec, "tokens"), values, list(range(items)))
+
+
+@pytest.mark.parametrize(("precision", "worst"), [("bf16", 0.02), ("int8", 0.03), ("int4", 0.3)])
+@torch.inference_mode()
+def test_few_bits_say_nearly_the_same(precision, worst) -> None:
+    """Logits of one history, by their deviation."""
+    history = torch.randint(SPEC.bins, (1, 3, 12), generator=torch.Generator().manual_seed(0))
+    plain, system = musicgen(), musicgen()
+    assert runtime.quicken(system, precision, CPU, compiled=False) == {"dtype": precision, "compiled": False}
+    cond = plain.conditioners({"text": ["slow piano"]}, plain.spec, 12, 1)
+    said, meant = system._logits(history, cond), plain._logits(history, cond)
+    assert 0 < (said - meant).std() < worst * meant.std()
+
+
+def test_an_item_alone_is_that_item_in_a_batch() -> None:
+    system = musicgen()
+    runtime.quicken(system, "int8", CPU, compiled=False)
+    assert torch.equal(made(system, 2)[:1], made(system, 1))
+
+
+def test_compiled_steps_are_the_steps() -> None:
+    """fp32: the same tokens as without a compiler, drawn by the same generators."""
+    if runtime._compiler() is None:
+        pytest.skip("needs a C++ compiler")
+    system = musicgen()
+    runtime.quicken(system, "fp32", CPU, compiled=True)
+    assert torch.equal(made(system), made(musicgen()))
+
+
+def test_auto_by_size_and_paradigm(monkeypatch) -> None:
+    assert runtime.settle("auto", musicgen(), CPU) == "fp32"
+    monkeypatch.setattr(runtime, "LARGE", 1)
+    monkeypatch.setattr(runtime, "multiplies_bf16", lambda device: True)
+    assert runtime.settle("auto", musicgen(), CPU) == "int8"
+    assert runtime.settle("auto", JascoConfig.tiny().build(SPEC), CPU) == "bf16"
+    monkeypatch.setattr(runtime, "multiplies_bf16", lambda device: False)
+    assert runtime.settle("auto", JascoConfig.tiny().build(SPEC), CPU) == "fp32"
+
+
+def test_a_flow_keeps_its_matrices_in_few_bits_too() -> None:
+    system = JascoConfig.tiny().build(SPEC).eval()
+    runtime.quicken(system, "int8", CPU, compiled=False)
+    assert not [m for m in system.backbone.modules() if isinstance(m, nn.Linear)]
+    assert any(isinstance(m, Compact) for m in system.backbone.modules())
+    canvas = Canvas.blank(1, 10, SPEC)
+    assert torch.isfinite(system.generate(canvas, {"text": ["slow"]}, [0])).all()
+
+
+@pytest.mark.parametrize(
+    ("choice", "device", "compiled", "sentence"),
+    [
+        ("fp16", "cpu", False, "There is no dtype 'fp16'; choose one of auto, fp32, bf16, int8, int4."),
+        ("int4", "meta", False, "int4 is there for CPUs only, not for meta; choose int8 or bf16."),
+        ("bf16", "cpu", False, "This processor has no instructions for bf16"),
+        ("int8", "cpu", True, "compile needs a C++ compiler"),
+    ],
+)
+def test_what_a_machine_lacks_is_told_in_a_sentence(choice, device, compiled, sentence, monkeypatch) -> None:
+    monkeypatch.setattr(runtime, "multiplies_bf16", lambda device: False)
+    monkeypatch.setattr(runtime, "_compiler", lambda: None)
+    with pytest.raises(ValueError, match="^" + sentence.replace("(", "\\(")):
+        runtime.check(choice, torch.device(device), compiled)
+
+
+def test_too_little_memory_is_refused_with_the_numbers(tmp_path, monkeypatch) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 10**6)
+    monkeypatch.setattr(runtime, "free_memory", lambda: 10**6)
+    with pytest.raises(ValueError, match=r"needs about 0\.0 GB to load and 0\.0 GB are free; close other programs"):
+        runtime.check_memory(tmp_path, "int8")
+    monkeypatch.setattr(runtime, "free_memory", lambda: 10**7)
+    runtime.check_memory(tmp_path, "int8")
