@@ -51,7 +51,8 @@ def check(choice: str, device: torch.device, compiled: bool) -> None:
 
 def check_memory(folder: Path, choice: str) -> None:
     """Raises ValueError where a checkpoint's weights, once as 32-bit floats and once as they stay, exceed what is free."""
-    stored = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    kinds = (list(folder.rglob(pattern)) for pattern in ("*.safetensors", "*.bin", "*.ckpt"))
+    stored = sum(file.stat().st_size for file in next(filter(None, kinds), []))  # those that are read, of several copies
     kept = 0.0 if choice in ("fp32", "auto") else BYTES[_precision(choice)] / 4
     needed, free = int(stored * (2 + kept)), free_memory()
     if free is not None and needed > free:
