@@ -55,7 +55,8 @@ def check_memory(folder: Path, choice: str) -> None:
     """Raises ValueError where a checkpoint's weights, as they are stored, as 32-bit floats and as they stay, exceed what is
     free."""
     kept = 0.0 if choice in ("fp32", "auto") else BYTES[_precision(choice)]
-    files = list(folder.rglob("*.safetensors"))
+    kinds = (list(folder.rglob(pattern)) for pattern in ("*.safetensors", "*.bin", "*.ckpt"))
+    files = next(filter(None, kinds), [])  # those that are read, of several copies
     needed, free = sum(file.stat().st_size + int((4 + kept) * _numbers(file)) for file in files), free_memory()
     if free is not None and needed > free:
         raise ValueError(

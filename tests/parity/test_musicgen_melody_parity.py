@@ -10,7 +10,7 @@ import yaml
 
 from counterpoint import generation
 from counterpoint.conditioners.melody import Chroma
-from counterpoint.hub import checkpoint
+from counterpoint.hub import checkpoint, export
 from counterpoint.systems.musicgen import MusicgenConfig, Sampling
 from counterpoint.types import Canvas
 from tiny_musicgens import BINS, scattered, tokenized
@@ -97,6 +97,21 @@ def test_it_is_asked_for_a_tune_and_saved_like_any_other(melody, tmp_path):
     checkpoint.save(tmp_path / "codec", loaded.codec, checkpoint.codec_manifest(loaded.codec.config, loaded.codec))
     checkpoint.save(tmp_path, loaded.system, checkpoint.system_manifest(loaded.config, loaded.system, loaded.codec))
     assert torch.equal(generation.load(tmp_path).generate("slow piano", seconds=1.2, seed=1).audio, other.audio)
+
+
+def test_what_is_exported_is_what_transformers_wrote(melody, tmp_path):
+    folder, model = melody
+    export.export(folder, tmp_path / "out")
+    made, problems = transformers.MusicgenMelodyForConditionalGeneration.from_pretrained(
+        tmp_path / "out", output_loading_info=True
+    )
+    assert not any(problems.values()) and made.config.chroma_length == MOMENTS
+    theirs = model.state_dict()
+    learnt = {
+        name: tensor for name, tensor in made.state_dict().items() if "cluster_size" not in name and "embed_avg" not in name
+    }
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in learnt.items() if "inited" not in name)
+    assert checkpoint.load(tmp_path / "out").config.controls == checkpoint.load(folder).config.controls
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import Encodec
 from counterpoint.codecs.stereo import Stereo
 from counterpoint.conditioners import text
+from counterpoint.conditioners.melody import MelodyConfig
 from counterpoint.conditioners.text import T5Config
 from counterpoint.files import write_together
 from counterpoint.hub import checkpoint, encodec_layout, musicgen_layout
@@ -50,10 +51,10 @@ def _musicgen(loaded: Checkpoint) -> dict[str, bytes]:
     if not isinstance(codec, Encodec):
         raise ValueError(f"{loaded.name} has another codec than EnCodec, which transformers does not know; it stays here.")
     settings = musicgen_layout.settings_back(config, loaded.system.spec.bins, 2 if stereo else 1, loaded.name)
+    tune = config.controls.melody
     folder, words, encoder = text.stored(config.words.model)
     whole = {
-        "model_type": musicgen_layout.WHOLE,
-        "architectures": ["MusicgenForConditionalGeneration"],
+        **_kind(config),
         "is_encoder_decoder": True,
         "text_encoder": words,
         "audio_encoder": encodec_layout.settings_back(codec.config),
@@ -67,10 +68,17 @@ def _musicgen(loaded: Checkpoint) -> dict[str, bytes]:
         CONFIG: _json(whole),
         WEIGHTS: _stored(tensors),
         "generation_config.json": _json(_generation(config, settings, loaded.codec)),
-        "preprocessor_config.json": _json(_hearing(loaded.codec)),
+        "preprocessor_config.json": _json(_hearing(loaded.codec) if tune is None else _hearing_tunes(tune, loaded)),
         **{name: (folder / name).read_bytes() for name in TOKENIZER if (folder / name).is_file()},
         CARD: _card(loaded.name, loaded.capability.licence),
     }
+
+
+def _kind(config: MusicgenConfig) -> dict[str, Any]:
+    if (tune := config.controls.melody) is None:
+        return {"model_type": musicgen_layout.WHOLE, "architectures": ["MusicgenForConditionalGeneration"]}
+    kind = {"model_type": musicgen_layout.MELODY, "architectures": ["MusicgenMelodyForConditionalGeneration"]}
+    return {**kind, "num_chroma": 12, "chroma_length": tune.moments}
 
 
 def _network(loaded: Checkpoint, told: int) -> dict[str, Tensor]:
@@ -116,6 +124,20 @@ def _hearing(codec: Codec) -> dict[str, Any]:
         "padding_side": "left",
         "padding_value": 0.0,
         "return_attention_mask": True,
+    }
+
+
+def _hearing_tunes(tune: MelodyConfig, loaded: Checkpoint) -> dict[str, Any]:
+    """How a recording becomes a chroma there: windows of four hops."""
+    rate = loaded.codec.sample_rate
+    if abs((hop := round(tune.every * rate)) - tune.every * rate) > 1e-6:
+        raise ValueError(
+            f"{loaded.name} hears a tune every {tune.every:g} s, which is no whole number of samples; it stays here."
+        )
+    return {
+        "feature_extractor_type": "MusicgenMelodyFeatureExtractor",
+        **{"feature_size": 12, "num_chroma": 12, "sampling_rate": rate, "hop_length": hop, "n_fft": 4 * hop},
+        **{"chunk_length": round(loaded.config.window_seconds), "padding_value": 0.0, "return_attention_mask": False},
     }
 
 

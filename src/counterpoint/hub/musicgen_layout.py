@@ -100,20 +100,20 @@ def settings(
 def settings_back(config: MusicgenConfig, bins: int, channels: int, name: str) -> dict[str, Any]:
     """The decoder's settings from ours.  Raises ValueError for what transformers has no network for."""
     backbone = config.backbone
-    if config.prefix:
-        raise ValueError(f"{name} hears words and a tune before the frames, which is read here but not yet exported.")
     plain = TransformerConfig(
         width=backbone.width,
         depth=backbone.depth,
         heads=backbone.heads,
         feedforward=backbone.feedforward,
         causal=True,
+        context=not config.prefix,
         time="none",
         positions="sinusoidal",
     )
     stays = {
         "is told a score": config.score is not None,
-        "is told controls": bool(config.controls.names),
+        "is told controls": config.controls.names != config.controls.first,
+        "is told words alone, before the frames": config.prefix and not config.controls.first,
         "fills gaps": config.middle > 0,
         "has a backbone of its own": backbone != plain or config.head_bias,
         "has other delays": config.delays != tuple(level // channels for level in range(len(config.delays))),
@@ -121,7 +121,7 @@ def settings_back(config: MusicgenConfig, bins: int, channels: int, name: str) -
     for reason in (reason for reason, so in stays.items() if so):
         raise ValueError(f"{name} {reason}, for which transformers has no network; it cannot be exported.")
     return {
-        "model_type": DECODER,
+        "model_type": f"{MELODY}_decoder" if config.prefix else DECODER,
         "vocab_size": bins,
         "hidden_size": backbone.width,
         "num_hidden_layers": backbone.depth,
