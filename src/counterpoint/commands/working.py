@@ -49,7 +49,7 @@ def text(prompt: str | None, working: Working) -> str:
         raise ValueError("--prompts has all prompts in its file; leave the prompt on the command line out.")
     if "prompts" not in working and prompt is None:
         raise ValueError('There is no prompt; describe the music, for example "a slow waltz for piano", or give --prompts.')
-    return prompt or "music"
+    return "music" if prompt is None else prompt
 
 
 def check(working: Working, others: dict[str, bool], compared: str | None, count: int, format: str | None) -> None:
