@@ -18,7 +18,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from counterpoint.music import PITCH_CLASSES, Chord, Key, Score
+from counterpoint.music import PITCH_CLASSES, Chord, ChordSpan, Key, Score
 
 RATE = 22050
 HOP = 256
@@ -229,24 +229,29 @@ def _unit(x: Array) -> Array:
 
 
 def chord_overlap(score: Score, intervals: Array, labels: list[str]) -> dict[str, float]:
-    """mir_eval's overlap with the score's chords, weighted by duration: "root" and "majmin" (sus chords do not count).
+    """`overlap` with the score's chords."""
+    return overlap(score.chords, intervals, labels)
 
-    A score may be of chords that mir_eval does not compare; the figure is then NaN.
+
+def overlap(chords: Sequence[ChordSpan], intervals: Array, labels: list[str]) -> dict[str, float]:
+    """mir_eval's overlap with planned chords, weighted by duration: "root" and "majmin" (sus chords do not count).
+
+    They may all be chords that mir_eval does not compare; the figure is then NaN.
     """
-    spans = [s for s in score.chords if s.end > s.start]
+    spans = [s for s in chords if s.end > s.start]
     truth = np.array([[s.start, s.end] for s in spans])
     names = [_mir_eval_label(s.chord) for s in spans]
     heard = mir_eval.util.adjust_intervals(intervals, labels, truth.min(), truth.max(), "N", "N")
     merged, reference, estimate = mir_eval.util.merge_labeled_intervals(truth, names, *heard)
     durations = mir_eval.util.intervals_to_durations(merged)
 
-    def overlap(comparisons: Array) -> float:
+    def share(comparisons: Array) -> float:
         counted = durations[comparisons >= 0].sum()
         return float((comparisons * durations)[comparisons >= 0].sum() / counted) if counted > 0 else float("nan")
 
     return {
-        "root": overlap(mir_eval.chord.root(reference, estimate)),
-        "majmin": overlap(mir_eval.chord.majmin(reference, estimate)),
+        "root": share(mir_eval.chord.root(reference, estimate)),
+        "majmin": share(mir_eval.chord.majmin(reference, estimate)),
     }
 
 
@@ -341,14 +346,14 @@ def melody_note_accuracy(score: Score, sound: Sound, shortest: float = 0.08) -> 
 def judge(score: Score, sound: Sound) -> dict[str, float]:
     """Every figure of a sound against a score; NaN where a figure does not apply (no drums, no melody, ...)."""
     beat = tempo(sound)[0]
-    overlap = chord_overlap(score, *chords(sound))
+    agreement = chord_overlap(score, *chords(sound))
     return {
         "tempo": float(tempo_matches(beat, score.bpm, octave=False)),
         "octave": float(tempo_matches(beat, score.bpm)),
         "accuracy2": float(tempo_matches(beat, score.bpm, triple=score.metre.name != "4/4")),
         "key": key_score(key(sound), score.key),
-        "root": overlap["root"],
-        "majmin": overlap["majmin"],
+        "root": agreement["root"],
+        "majmin": agreement["majmin"],
         "chroma": chroma_cosine(score, sound),
         "onsets": onset_f1(score, sound),
         "drums": drum_f1(score, sound),

@@ -12,18 +12,15 @@ each frame, mean over clips; and over frames, with bootstrap intervals over clip
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from adherence import CONTROLS, SECONDS, held_out
 from counterpoint.files import renamed, write_text
 from counterpoint.hub import checkpoint
-from counterpoint.paradigms import autoregressive
-from counterpoint.systems.musicgen import Musicgen, Sampling
-from counterpoint.types import Canvas
+from counterpoint.study.entropy import drawn
+from counterpoint.systems.musicgen import Musicgen
 from intervals import interval, table
 
 CELLS: Mapping[str, tuple[tuple[str, ...], dict[str, float]]] = {
@@ -38,21 +35,6 @@ CELLS: Mapping[str, tuple[tuple[str, ...], dict[str, float]]] = {
     "all controls, all=1, text=2": (("text", *CONTROLS), {"all": 1.0, "text": 2.0}),
 }
 """What is told, and how it is weighed."""
-
-
-def drawn(system: Musicgen, told: Mapping[str, list], sampling: Sampling, items: int, frames: int) -> Float[np.ndarray, "b t"]:
-    """Bits of entropy of the first level at every frame while a batch is drawn."""
-    bits: list[Float[np.ndarray, " b"]] = []
-    sample = autoregressive.sample
-
-    def watched(logits, *settings):
-        log = logits[:, 0].log_softmax(-1)
-        bits.append((-(log.exp() * log).sum(-1) / np.log(2)).numpy())
-        return sample(logits, *settings)
-
-    with patch.object(autoregressive, "sample", watched), torch.inference_mode():
-        system.generate(Canvas.blank(items, frames, system.spec, "tokens"), told, list(range(items)), sampling)
-    return np.stack(bits, axis=1)[:, :frames]
 
 
 def main() -> None:
@@ -73,7 +55,7 @@ def main() -> None:
     for cell, (names, weights) in CELLS.items():
         told = {name: [values.get(name) for values in chosen] for name in names}
         sampling = system.config.sampling.model_copy(update={"guidance": weights})
-        curves[cell] = drawn(system, told, sampling, len(chosen), frames)
+        curves[cell] = drawn(system, told, sampling, list(range(len(chosen))), frames)
         print(f"{cell}: {curves[cell].mean():.2f} bits", flush=True)
     rows = {cell: {"bits": interval(curve.mean(1).tolist())} for cell, curve in curves.items()}
     text = table(rows, "told")

@@ -34,11 +34,15 @@ ROOMS = (
     "pieces",
     "rng",
     "sketch",
+    "study.damaged",
+    "study.entropy",
+    "study.inference",
     "systems.codecgan",
     "systems.ear",
     "systems.jasco",
     "systems.musicgen",
     "systems.score",
+    "tries",
     "types",
 )
 """Those whose signatures tell shapes: they are checked wherever the tests lead."""
@@ -124,6 +128,38 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.normal_(parameter, std=0.3)
     network.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def whole(tiny_t5: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable:
+    """Builds the folder of a whole model once for each number of levels, width and channels, with the model."""
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'text'")
+    import torch
+
+    from tiny_musicgens import BINS, decoder_settings, scattered
+
+    made = {}
+
+    def build(levels: int, width: int, channels: int = 1):
+        if (levels, width, channels) not in made:
+            bandwidth = 0.3 * levels / channels  # 50 frames a second, 6 bits a token
+            sizes = {"num_filters": 4, "hidden_size": 16, "codebook_dim": 16, "codebook_size": BINS}
+            shape = {"sampling_rate": 800, "upsampling_ratios": [4, 4], "target_bandwidths": [bandwidth]}
+            codec = transformers.EncodecConfig(**sizes, **shape, normalize=False, use_causal_conv=False)
+            text = transformers.T5Config.from_pretrained(tiny_t5)
+            settings = transformers.MusicgenConfig(
+                text_encoder=text, audio_encoder=codec, decoder=decoder_settings(levels, width, audio_channels=channels)
+            )
+            model = scattered(transformers.MusicgenForConditionalGeneration(settings), seed=levels + width)
+            for layer in model.audio_encoder.quantizer.layers:
+                layer.codebook.embed.normal_(generator=torch.Generator().manual_seed(0))
+            folder = tmp_path_factory.mktemp("whole")
+            model.save_pretrained(folder)
+            transformers.AutoTokenizer.from_pretrained(tiny_t5).save_pretrained(folder)
+            made[levels, width, channels] = folder, model
+        return made[levels, width, channels]
+
+    return build
 
 
 @pytest.fixture(scope="session")

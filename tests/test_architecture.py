@@ -12,6 +12,7 @@ LAYERS = [
     {"cli"},
     {"commands"},
     {"ending"},
+    {"study"},
     {"recipe"},
     {"training"},
     {"bad_batch"},
@@ -21,7 +22,7 @@ LAYERS = [
     {"generation", "destination"},
     {"amendment"},
     {"planning", "editing"},
-    {"hub", "runtime", "sampler", "sketch", "takes"},
+    {"hub", "runtime", "sampler", "sketch", "takes", "tries"},
     {"controls"},
     {"systems", "request", "journal", "windows"},
     {"source"},
@@ -29,7 +30,7 @@ LAYERS = [
     {"analysis"},
     {"nn", "workers"},
     {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map", "chordino", "parallel", "optim"},
-    {"music", "rng", "pieces"},
+    {"music", "rng", "pieces", "weights"},
     {"types", "config", "files", "checks"},
 ]
 """From the top down: a room imports rooms below it."""

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from counterpoint.paradigms.repair import STRATEGIES
 from counterpoint.systems.base import System, task_of
-from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.jasco import JascoConfig, Sampling
 from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Canvas, Spec, time_axis
 
@@ -15,6 +16,12 @@ FRAMES = 12
 SYSTEMS = {
     "jasco": JascoConfig.tiny(),
     "jasco without a canvas": JascoConfig.tiny().model_copy(update={"canvas": 0.0}),
+    **{
+        f"jasco, {strategy}": JascoConfig.tiny().model_copy(
+            update={"sampling": Sampling(steps=4, guidance={"all": 1.5}, method="zero-shot", strategy=strategy)}
+        )
+        for strategy in STRATEGIES
+    },
     "musicgen": MusicgenConfig.tiny(),
     "musicgen, fill-in-the-middle": MusicgenConfig.tiny().model_copy(update={"middle": 0.5}),
 }
@@ -98,7 +105,7 @@ def test_a_canvas_is_filled_or_refused(system: System, kind: str) -> None:
         torch.testing.assert_close(alone[0], made[i], atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["jasco", "musicgen, fill-in-the-middle"])
+@pytest.mark.parametrize("name", ["jasco", "jasco, bridge", "musicgen, fill-in-the-middle"])
 def test_a_gap_hears_what_is_on_either_side_and_its_seed(name: str) -> None:
     system = build(name)
     canvas = canvas_of(system, [[range(4, 7)]] * 16)

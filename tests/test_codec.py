@@ -9,6 +9,7 @@ import torch
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import Encodec, EncodecConfig
 from counterpoint.codecs.spectral import Spectral, SpectralConfig, fit_closed_form
+from counterpoint.codecs.stereo import Stereo, StereoConfig
 from counterpoint.codecs.vae import Vae, VaeConfig
 from counterpoint.hub import checkpoint
 
@@ -20,6 +21,7 @@ CONFIGS = {
     "encodec causal": EncodecConfig.tiny().model_copy(update={"causal": True, "residuals": 2}),
     "encodec far": EncodecConfig.tiny().model_copy(update={"ratios": (5, 8), "kernel": 31, "residuals": 4, "last_kernel": 21}),
     "encodec stereo": EncodecConfig.tiny().model_copy(update={"channels": 2, "lstm": 0}),
+    "each channel alone": StereoConfig.tiny(),
     "vae": VaeConfig.tiny(),
     "vae compat": VaeConfig.tiny().model_copy(update={"compat": True}),
     "vae odd": VaeConfig.tiny().model_copy(update={"strides": (5, 3), "widths": (8, 16), "dim": 5}),
@@ -45,7 +47,7 @@ def notes(seed: int, samples: int, channels: int = 1) -> torch.Tensor:
     return torch.from_numpy(0.1 * audio).float()
 
 
-def built(name: str) -> Spectral | Encodec | Vae:
+def built(name: str) -> Spectral | Encodec | Stereo | Vae:
     """No layer of a network is small enough to hide."""
     config = CONFIGS[name]
     gen = torch.Generator().manual_seed(0)
@@ -57,11 +59,12 @@ def built(name: str) -> Spectral | Encodec | Vae:
     with torch.no_grad():
         for parameter in codec.parameters():
             parameter.normal_(std=0.3, generator=gen)
-        if isinstance(codec, Encodec):
-            for codes in codec.quantizer.buffers():
+        own = codec.mono if isinstance(codec, Stereo) else codec
+        if isinstance(own, Encodec):
+            for codes in own.quantizer.buffers():
                 codes.normal_(generator=gen)
-        codec.mean.fill_(0.3)
-        codec.std.fill_(2.0)
+        own.mean.fill_(0.3)
+        own.std.fill_(2.0)
     return codec
 
 
@@ -152,7 +155,7 @@ def test_the_views_of_a_frame(codec):
 
 @torch.no_grad()
 def test_saved_and_loaded_is_identical(codec, tmp_path):
-    assert isinstance(codec, Spectral | Encodec | Vae)
+    assert isinstance(codec, Spectral | Encodec | Stereo | Vae)
     checkpoint.save(tmp_path, codec, checkpoint.codec_manifest(codec.config, codec))
     again = checkpoint.load_codec(tmp_path)
     frames = codec.encode(heard(codec, 10 * codec.hop))
@@ -184,3 +187,21 @@ def test_what_it_cannot_take_is_named(codec):
         codec.decode(torch.zeros(1, 4, codec.spec.dim), chunk_frames=0)
     with pytest.raises(ValueError, match=f"4 of 5 frames|hold {4 * codec.hop} samples"):
         codec.decode(torch.zeros(1, 4, codec.spec.dim), 5 * codec.hop)
+
+
+@torch.no_grad()
+def test_left_and_right_are_coded_as_a_codec_of_one_channel_codes_them():
+    stereo = built("each channel alone")
+    audio = torch.stack([notes(1, RATE), notes(2, RATE)], dim=1)  # 1 2 n
+    frames = stereo.encode(audio)
+    heard = stereo.decode(frames)
+    far = torch.randn(1, 20, stereo.spec.dim, generator=torch.Generator().manual_seed(0))
+    tokens = stereo.to_tokens(far)
+    for side in (0, 1):
+        alone = stereo.mono.encode(audio[:, side : side + 1])
+        torch.testing.assert_close(frames.chunk(2, dim=-1)[side], alone)
+        torch.testing.assert_close(heard[:, side : side + 1], stereo.mono.decode(alone))
+        assert torch.equal(tokens[:, side::2], stereo.mono.to_tokens(far.chunk(2, dim=-1)[side]))
+    assert not torch.equal(frames[..., :8], frames[..., 8:])
+    assert not torch.equal(tokens[:, 0::2], tokens[:, 1::2])
+    torch.testing.assert_close(stereo.from_tokens(tokens[:, :3])[..., :8], stereo.mono.from_tokens(tokens[:, [0, 2]]))

@@ -1,9 +1,9 @@
 """The 193 chord labels that the paper's chord control knows, and every chord as one of them.
 
 The labels are those of Chordino as JASCO uses them (Tal et al. 2024): none, twelve roots in ten qualities, and 72 slash chords.
-The published list was not at hand: of the six patterns of slash chords three are attested (F#/A#, G7/B, Bm7b5/A); the other
-three (a major chord over its fifth, a minor one over its third or fifth) are chosen here as the commonest inversions.  What
-their numbers are is ours, too: no foreign weights are meant to understand them.
+The published list (AudioCraft's assets/chord_to_index_mapping.pkl) was not at hand when models first learnt these numbers: of
+its six patterns of slash chords four are here; for a major chord over its second or its minor seventh there stands here a minor
+one over its third or fifth.  The numbers are ours, too; `hub/jasco_layout.py` holds those of the published models.
 """
 
 from counterpoint.music import PITCH_CLASSES, Chord

@@ -25,6 +25,7 @@ from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
 from counterpoint.commands.bench import bench
 from counterpoint.commands.evaluate import evaluate
+from counterpoint.commands.export import export
 from counterpoint.commands.going_on import go_on
 from counterpoint.commands.holding import Holding
 from counterpoint.commands.inpaint import inpaint
@@ -33,6 +34,7 @@ from counterpoint.commands.plan import PLANNER, plan
 from counterpoint.commands.regenerate import regenerate
 from counterpoint.commands.retake import retake
 from counterpoint.commands.sampling import Sampler
+from counterpoint.commands.study import study
 from counterpoint.commands.terminal import progress, report_unknown, say
 from counterpoint.commands.working import Working
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
@@ -348,6 +350,8 @@ app.command(evaluate)
 app.command(analyse)
 app.command(bench)
 app.command(listen_app)
+app.command(export)
+app.command(study)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

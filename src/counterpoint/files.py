@@ -1,8 +1,8 @@
 """Files that appear whole or not at all, and one sentence where they cannot be written."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -30,6 +30,13 @@ def renamed(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def write_together(folder: Path, content: Mapping[str, bytes]) -> None:
+    """Write files that belong together: each appears whole or not at all, none before all are written, and the first last."""
+    with ExitStack() as parts:  # files take their names in the reverse order
+        for name, data in content.items():
+            parts.enter_context(renamed(folder / name)).write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,15 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 import counterpoint
-from counterpoint import amendment, editing, planning, request, runtime, sampler, windows
+from counterpoint import amendment, editing, planning, request, runtime, sampler, tries, windows
 from counterpoint import audio as sound
 from counterpoint.chart import print_chart
-from counterpoint.conditioners.text import T5Config
-from counterpoint.conditioners.words import WordsConfig, tokenize
 from counterpoint.config import Config
 from counterpoint.controls.given import digests
 from counterpoint.controls.held import Held
-from counterpoint.controls.told import laid_out, values_of, windowed
+from counterpoint.controls.told import laid_out, unheard, values_of, windowed
 from counterpoint.editing import Task
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import SYSTEMS, Checkpoint, Manifest
@@ -84,12 +82,13 @@ class Model:
         before: float = 0.0,
         seed: int = 0,
         plan: str | Path = "auto",
+        tries: int = 1,
         *,
         progress: Progress | None = None,
         **wishes: Unpack[Wishes],
     ) -> Take:
-        """A file of audio, or a take, with so many `seconds` after it and `before` it.  Raises ValueError."""
-        given: Given = {"source": _source(source), "before": before, "after": seconds}
+        """A file of audio, or a take, with so many `seconds` after it and `before` it; `tries` as in `inpaint`."""
+        given: Given = {"source": _source(source), "before": before, "after": seconds, "tries": tries}
         return next(self.takes(request.ask(text, None, seed, plan, wishes, given), progress))
 
     def inpaint(
@@ -99,12 +98,16 @@ class Model:
         text: str,
         seed: int = 0,
         plan: str | Path = "auto",
+        tries: int = 1,
         *,
         progress: Progress | None = None,
         **wishes: Unpack[Wishes],
     ) -> Take:
-        """A file of audio, or a take, with `spans` (pairs of seconds) made anew; with a `strength`, after what is there."""
-        given: Given = {"source": _source(source), "spans": spans}
+        """A file of audio, or a take, with `spans` (pairs of seconds) made anew: the best of so many `tries` (tries.py).
+
+        With a `strength`, it is made after what is there.  Raises ValueError.
+        """
+        given: Given = {"source": _source(source), "spans": spans, "tries": tries}
         return next(self.takes(request.ask(text, None, seed, plan, wishes, given), progress))
 
     def stream(
@@ -211,17 +214,11 @@ class Model:
 
     def _filled(self, job: "Job", task: Task, progress: Progress | None) -> Tensor:
         """The canvas of given audio, filled window by window, wherever its gaps are."""
-        spec, axis = self.system.spec, time_axis(self.system.view)
-        canvas = editing.canvas(task, self.codec, self.system.view, spec.levels)
-        done, given = canvas.frames.to(self.device), canvas.given.to(self.device)
-        places = windows.around(canvas.given[0], spec.frames(self.checkpoint.config.window_seconds))
-        for i, here in enumerate(places):
-            place = done.narrow(axis, here.start, here.stop - here.start)
-            own = job.seed if i == 0 else mix(job.seed, i)
-            part = Canvas(place.clone(), given[:, here].clone())
-            told, heard = windowed(job.values, here), share(progress, i, len(places))
-            place.copy_(self.system.generate(part, told, [own], job.sampling, heard))
-            given[:, here] = True
+        blank = editing.canvas(task, self.codec, self.system.view, self.system.spec.levels)
+        canvas = Canvas(blank.frames.to(self.device), blank.given.to(self.device))
+        longest, told = self.system.spec.frames(self.checkpoint.config.window_seconds), (job.sampling, job.tries)
+        done, chosen = tries.fill(self.system, self.codec, canvas, job.values, job.seed, *told, longest, job.score, progress)
+        job.record.update({"chosen": [one.record for one in chosen]} if job.tries > 1 else {})
         return done
 
     def _chunks(self, job: "Job", progress: Progress | None) -> Generator[Float[Tensor, "c _"]]:
@@ -293,10 +290,11 @@ class Model:
             "note": "; ".join(note for note in notes if note),
             "unknown": list(unheard(asked.text, config.words) if plan is None else plan.unknown),
             **({} if asked.method is None else {"method": asked.method}),
-            "sampling": sampling.model_dump(mode="json"),
+            **({} if asked.tries == 1 else {"tries": asked.tries}),
+            "sampling": sampling.model_dump(mode="json", exclude_none=True),
             **({} if score is None else {"score": pack_score(score)}),
         }
-        return Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started, task)
+        return Job(values, score, controls, samples, seed, sampling, record, perf_counter() - started, task, asked.tries)
 
     def _check_controls(self, asked: Request, held: Held) -> None:
         """Raises ValueError for a control that neither the model understands nor a plan can honour."""
@@ -364,22 +362,12 @@ class Job:
     """Seconds that the planning took."""
     task: Task | None = None
     """What is given, and where something is to be made."""
+    tries: int = 1
+    """Fillings of what is given that the best is kept of."""
 
 
 def _source(given: object) -> object:
     return given.as_source() if isinstance(given, Take) else given
-
-
-def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
-    """The words of a prompt that a model without a plan does not hear: those not in its vocabulary, or beyond its longest.
-
-    T5 has pieces for every word.
-    """
-    if isinstance(words, T5Config):
-        return ()
-    tokens = tokenize(text)
-    heard = set(words.vocabulary) & set(tokens[: words.longest])
-    return tuple(token for token in dict.fromkeys(tokens) if token not in heard)
 
 
 def share(progress: Progress | None, i: int, count: int) -> Progress | None:

@@ -148,6 +148,10 @@ def _check_top_p(share: object) -> float | None:
     return None if share is None else checks.between(share, "top_p", 0.0, 1.0)
 
 
+def _check_tries(count: object) -> int:
+    return checks.whole(count, "The number of tries", 1, 64)
+
+
 def _check_strength(strength: object) -> float | None:
     return None if strength is None else checks.between(strength, "The strength", 0.01, 1.0)
 
@@ -201,7 +205,8 @@ class Request(Config):
     conditions.
     With a `source`, the path of an audio file or a Source, its audio stays as it is, and what is made are `before` and `after`
     seconds around it and the `spans` (start and end in seconds) within it; with a `strength`, and without spans, all of it is
-    made anew, after its own likeness.  Its length follows; a plan that is "auto" goes on from what is given (`amendment`).
+    made anew, after its own likeness; of several `tries` what fits best is kept.  Its length follows; a plan that is "auto"
+    goes on from what is given (`amendment`).
     """
 
     text: Annotated[str, BeforeValidator(check_text)]
@@ -224,6 +229,7 @@ class Request(Config):
     spans: Annotated[tuple[tuple[float, float], ...], BeforeValidator(checks.spans)] = ()
     strength: Annotated[float | None, BeforeValidator(_check_strength)] = None
     method: Annotated[str | None, BeforeValidator(_check_method)] = None
+    tries: Annotated[int, BeforeValidator(_check_tries)] = 1
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
     solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
     schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
@@ -249,18 +255,21 @@ class Request(Config):
     @model_validator(mode="after")
     def _has_something_to_do(self) -> "Request":
         told = [name for name in ("before", "after", "spans", "strength", "method") if getattr(self, name)]
+        told += ["tries"] if self.tries > 1 else []
         if self.source is None:
             if told:
                 raise ValueError(f"There is no audio that {told[0]} could be about; give a source, or leave {told[0]} out.")
             return self
         if self.seconds is not None:
             raise ValueError("The length follows from the audio that is given and what is added; leave seconds out.")
-        if not set(told) - {"method"}:
+        if not set(told) - {"method", "tries"}:
             raise ValueError("Nothing is to be made: give spans to fill, seconds to add before or after, or a strength.")
         if self.strength is not None and (self.before or self.after):
             raise ValueError("What is added has no likeness to start from; leave the strength out, or before and after.")
-        if self.method is not None and self.strength is not None and not self.spans:
-            raise ValueError("A method fills what lies between given audio, and here all is made anew; leave it out.")
+        if self.strength is not None and not self.spans and set(told) & {"method", "tries"}:
+            raise ValueError(
+                "A method and tries are for what lies between given audio, and here all is made anew; leave them out."
+            )
         if self.strength is None and any(name != "transpose" for name in self.controls()):
             raise ValueError(f"{next(iter(self.controls()))} would hold for given audio, too; give a plan instead.")
         return self
@@ -358,6 +367,7 @@ class Given(TypedDict, total=False):
     before: float
     after: float
     spans: object
+    tries: int
 
 
 def ask(text: str, seconds: float | None, seed: int, plan: str | Path, wishes: Wishes, given: Given | None = None) -> Request:

@@ -26,7 +26,8 @@ def methods(config: JascoConfig | MusicgenConfig) -> tuple[str, ...]:
     """How a model can fill what lies between given audio, its own way first; none of them where it cannot."""
     if isinstance(config, MusicgenConfig):
         return ("fill-in-middle",) if config.middle > 0 else ()
-    return ("supervised",) if config.canvas > 0 else ()
+    learnt = ("supervised",) if config.canvas > 0 else ()
+    return learnt if config.distilled is not None else (*learnt, "zero-shot")
 
 
 def refusals(name: str, config: JascoConfig | MusicgenConfig, asked: Request) -> dict[str, str]:
@@ -114,7 +115,7 @@ def _unlearnt(name: str, config: JascoConfig, asked: Request) -> str:
     sampling, distilled = config.sampling.model_copy(update=asked.sampling()), config.distilled
     if distilled is None:
         return ""
-    spans = SCHEDULES[sampling.schedule](sampling.steps).diff()
+    spans = sampling.strength * SCHEDULES[sampling.schedule](sampling.steps).diff()
     shortest, longest = float(spans.min()), float(spans.max())
     if distilled.shortest <= shortest + 1e-6 and longest <= distilled.longest + 1e-6:
         return ""

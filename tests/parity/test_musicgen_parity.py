@@ -13,60 +13,11 @@ from counterpoint.conditioners.text import T5Config
 from counterpoint.hub import anatomy, checkpoint, encodec_layout, musicgen_layout
 from counterpoint.systems.musicgen import Musicgen, Sampling
 from counterpoint.types import Canvas, Cond, Spec
+from tiny_musicgens import BINS, decoder_settings, scattered, tokenized
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'text'")
 
-BINS = 64
 TEXTS = ["slow piano in a minor", "fast"]
-FRAMES = 200
-
-
-def decoder_settings(levels: int, width: int, **settings):
-    sizes = {"vocab_size": BINS, "num_hidden_layers": 3, "ffn_dim": 3 * width, "num_attention_heads": 4, "hidden_size": width}
-    special = {"pad_token_id": BINS, "bos_token_id": BINS}
-    return transformers.MusicgenDecoderConfig(num_codebooks=levels, **sizes, **special, **settings)
-
-
-def scattered(model: torch.nn.Module, seed: int) -> torch.nn.Module:
-    """Weights of which none is small enough to hide."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.normal_(std=1.0 if "embed_tokens" in name else 0.2, generator=generator)
-            if "norm" in name and name.endswith("weight"):
-                parameter.add_(1)
-    return model.eval()
-
-
-@pytest.fixture(scope="session")
-def whole(tiny_t5, tmp_path_factory):
-    """Builds the folder of a whole model once for each number of levels and width, with the model."""
-    made = {}
-
-    def build(levels: int, width: int):
-        if (levels, width) not in made:
-            bandwidth = 0.3 * levels  # 50 frames a second, 6 bits a token
-            sizes = {"num_filters": 4, "hidden_size": 16, "codebook_dim": 16, "codebook_size": BINS}
-            shape = {"sampling_rate": 800, "upsampling_ratios": [4, 4], "target_bandwidths": [bandwidth]}
-            codec = transformers.EncodecConfig(**sizes, **shape, normalize=False, use_causal_conv=False)
-            text = transformers.T5Config.from_pretrained(tiny_t5)
-            settings = transformers.MusicgenConfig(
-                text_encoder=text, audio_encoder=codec, decoder=decoder_settings(levels, width)
-            )
-            model = scattered(transformers.MusicgenForConditionalGeneration(settings), seed=levels + width)
-            for layer in model.audio_encoder.quantizer.layers:
-                layer.codebook.embed.normal_(generator=torch.Generator().manual_seed(0))
-            folder = tmp_path_factory.mktemp("whole")
-            model.save_pretrained(folder)
-            transformers.AutoTokenizer.from_pretrained(tiny_t5).save_pretrained(folder)
-            made[levels, width] = folder, model
-        return made[levels, width]
-
-    return build
-
-
-def tokenized(folder, texts: list[str]):
-    return transformers.AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
 
 
 @pytest.mark.parametrize("compat", ["mask", "audiocraft"])
@@ -115,19 +66,22 @@ def test_the_decoder_alone_is_transformers(tmp_path, levels, channels):
         checkpoint.load(tmp_path)
 
 
-@pytest.mark.parametrize(("levels", "width"), [(1, 16), (2, 48), (4, 32)])
-def test_greedy_guided_tokens_and_their_sound_are_transformers(whole, levels, width, monkeypatch):
-    """Two texts of different length at once, through delays, guidance, memory and codec."""
-    folder, model = whole(levels, width)
+@pytest.mark.parametrize(
+    ("levels", "width", "channels", "frames"), [(1, 16, 1, 100), (2, 48, 1, 100), (4, 32, 1, 500), (4, 32, 2, 100)]
+)
+def test_greedy_guided_tokens_and_their_sound_are_transformers(whole, levels, width, channels, frames, monkeypatch):
+    """Two texts of different length at once, through delays, guidance, memory and codec, of one channel or two."""
+    folder, model = whole(levels, width, channels)
     seen, decode = [], model.audio_encoder.decode
     monkeypatch.setattr(model.audio_encoder, "decode", lambda codes, **told: seen.append(codes) or decode(codes, **told))
-    greedy = {"do_sample": False, "guidance_scale": 3.0, "max_new_tokens": FRAMES + levels - 1}
+    greedy = {"do_sample": False, "guidance_scale": 3.0, "max_new_tokens": frames + levels // channels - 1}
     heard = model.generate(**tokenized(folder, TEXTS), **greedy, pad_token_id=BINS, decoder_start_token_id=BINS)
     loaded = checkpoint.load(folder)
     sampling = Sampling(temperature=0, guidance={"all": 3.0})
-    canvas = Canvas.blank(2, FRAMES, loaded.system.spec, "tokens")
+    canvas = Canvas.blank(2, frames, loaded.system.spec, "tokens")
     tokens = loaded.system.generate(canvas, {"text": TEXTS}, [0, 1], sampling)
-    assert torch.equal(tokens, seen[0][0]) and len(tokens.unique()) > 5 and not torch.equal(tokens[0], tokens[1])
+    theirs = seen[0][0] if channels == 1 else torch.stack((seen[0][0], seen[1][0]), dim=2).flatten(1, 2)
+    assert torch.equal(tokens, theirs) and len(tokens.unique()) > 5 and not torch.equal(tokens[0], tokens[1])
     with torch.no_grad():
         torch.testing.assert_close(loaded.codec.decode(loaded.codec.from_tokens(tokens)), heard, atol=1e-4, rtol=1e-4)
 
@@ -176,3 +130,32 @@ def test_a_codec_of_an_older_release_is_read(whole):
     }
     now, then = (encodec_layout.rename(named) for named in (tensors, older))
     assert tensors.keys() != older.keys() and now.keys() == then.keys()
+
+
+@pytest.mark.parametrize("form", ["parts", "older"])
+def test_weights_in_parts_and_in_torchs_own_format_are_the_same(whole, tmp_path, form):
+    """The larger released models lie in several files, and older ones in pytorch_model.bin."""
+    folder, model = whole(4, 32)
+    there = shutil.copytree(folder, tmp_path / "here")
+    (there / "model.safetensors").unlink()
+    if form == "parts":
+        model.save_pretrained(there, max_shard_size="60KB")
+        assert len(list(there.glob("model-*.safetensors"))) > 2
+    else:
+        torch.save(model.state_dict(), there / "pytorch_model.bin")
+    ours, again = checkpoint.load(folder), checkpoint.load(there)
+    for module, other in ((ours.system, again.system), (ours.codec, again.codec)):
+        assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in module.state_dict().items())
+    if form == "parts":
+        take, other = (generation.load(place).generate("slow piano", seconds=1) for place in (folder, there))
+        assert torch.equal(take.audio, other.audio)
+        next(there.glob("model-*2-of*.safetensors")).unlink()
+        with pytest.raises(ValueError, match=r"is named by model\.safetensors\.index\.json and is not there"):
+            checkpoint.load(there)
+
+
+def test_what_generation_is_told_by_default_is_read(whole, tmp_path):
+    folder = shutil.copytree(whole(4, 32)[0], tmp_path / "here")
+    (folder / "generation_config.json").write_text('{"guidance_scale": 2.5, "top_k": 50, "do_sample": true}')
+    sampling = checkpoint.load(folder).config.sampling
+    assert (sampling.guidance, sampling.top_k, sampling.temperature) == ({"all": 2.5}, 50, 1.0)

@@ -151,7 +151,9 @@ def _short(asking: Asking, sampling: Sampler, settings: "Settings") -> str:
 
 def _is_audio(path: Path) -> bool:
     """A folder that is no checkpoint, or a manifest."""
-    return path.is_file() or (path.is_dir() and not (path / "config.json").is_file())
+    from counterpoint.hub.location import LAYOUTS
+
+    return path.is_file() or (path.is_dir() and not any((path / name).is_file() for name in LAYOUTS))
 
 
 def _is_codec(source: str) -> bool:
@@ -159,7 +161,7 @@ def _is_codec(source: str) -> bool:
 
     if _is_audio(Path(source)):
         return False
-    return checkpoint.read_manifest(checkpoint.locate(source)).kind in checkpoint.CODECS
+    return checkpoint.is_codec(checkpoint.locate(source))
 
 
 def _recode(source: str, asked: Mapping[str, object], real: "ClipSet | None", folder: Path) -> Path:

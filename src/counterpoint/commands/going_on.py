@@ -26,6 +26,7 @@ def go_on(
     model: editing.Named = None,
     report: editing.Report = False,
     method: Annotated[str | None, Parameter(help="With --before, as for inpaint.")] = None,
+    tries: editing.Tries = 1,
     sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
     device: editing.Device = "cpu",
 ) -> None:
@@ -46,7 +47,7 @@ def go_on(
     """
     from counterpoint import generation, request
 
-    given = {"source": file, "after": seconds, "before": before, "method": method}
+    given = {"source": file, "after": seconds, "before": before, "method": method, "tries": tries}
     planned = {"plan": plan, "plan_seed": plan_seed, "planner": planner}
     asked = request.read({"text": prompt, "seed": seed, "count": count, **given, **planned, **(sampling or {})})
-    editing.make(generation.load(model or "jasco-tiny", device), asked, output, format, report)
+    editing.make(generation.load(model or "jasco-tiny", device), asked, file, output, format, report)

@@ -18,6 +18,7 @@ def inpaint(
     method: Annotated[
         str | None, Parameter(help="supervised, zero-shot or fill-in-middle; by default the model's own (counterpoint info).")
     ] = None,
+    tries: editing.Tries = 1,
     strength: Annotated[
         float | None, Parameter(help="Below 1, a flow varies what is there: near 0 hardly, 1 is made from nothing.")
     ] = None,
@@ -46,7 +47,7 @@ def inpaint(
     """
     from counterpoint import generation, request
 
-    given = {"source": file, "spans": span, "method": method, "strength": strength}
+    given = {"source": file, "spans": span, "method": method, "tries": tries, "strength": strength}
     planned = {"plan": plan, "plan_seed": plan_seed, "planner": planner}
     asked = request.read({"text": prompt, "seed": seed, "count": count, **given, **planned, **(sampling or {})})
-    editing.make(generation.load(model or "jasco-tiny", device), asked, output, format, report)
+    editing.make(generation.load(model or "jasco-tiny", device), asked, file, output, format, report)

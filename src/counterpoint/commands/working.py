@@ -47,9 +47,11 @@ def text(prompt: str | None, working: Working) -> str:
     """The prompt, or with --prompts something that stands for those of the file.  Raises ValueError where there is none."""
     if "prompts" in working and prompt is not None:
         raise ValueError("--prompts has all prompts in its file; leave the prompt on the command line out.")
-    if "prompts" not in working and prompt is None:
+    if "prompts" in working:
+        return "music"
+    if prompt is None:
         raise ValueError('There is no prompt; describe the music, for example "a slow waltz for piano", or give --prompts.')
-    return "music" if prompt is None else prompt
+    return prompt
 
 
 def check(working: Working, others: dict[str, bool], compared: str | None, count: int, format: str | None) -> None:

@@ -36,7 +36,13 @@ class ControlsConfig(Config):
     @property
     def channels(self) -> int:
         """Condition channels of the lanes, side by side."""
-        return sum(lane.channels for lane in (self.chords, self.melody, self.drums) if lane is not None)
+        melody = self.melody.lane if self.melody is not None else 0
+        return melody + sum(lane.channels for lane in (self.chords, self.drums) if lane is not None)
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """Those whose context stands before the words."""
+        return ("melody",) if self.melody is not None and self.melody.form == "chroma" else ()
 
     def build(self, width: int, spec: Spec) -> dict[str, Conditioner]:
         """A conditioner for each of them."""
@@ -56,12 +62,14 @@ def conditioners(
     told: dict[str, Conditioner] = {"text": words.build(width)}
     if score is not None:
         told["score"] = score.build(width)
-    return Conditioners({**told, **controls.build(width, spec)})
+    more = controls.build(width, spec)
+    return Conditioners({**{name: more.pop(name) for name in controls.first}, **told, **more})
 
 
 def condition_names(score: ScoreConfig | None, controls: ControlsConfig) -> tuple[str, ...]:
     """The names of what `conditioners` would build."""
-    return ("text", *(("score",) if score is not None else ()), *controls.names)
+    others = [name for name in controls.names if name not in controls.first]
+    return (*controls.first, "text", *(("score",) if score is not None else ()), *others)
 
 
 def frame_channels(score: ScoreConfig | None, controls: ControlsConfig) -> int:

@@ -9,20 +9,19 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import safetensors.torch
 import torch
 from jaxtyping import Float
 from pydantic import Discriminator, Field, Tag
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from counterpoint import weights
 from counterpoint.conditioners.base import Conditioner
 from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
 from counterpoint.types import Cond, Spec
 
-CONFIG, WEIGHTS, TOKENIZERS = "config.json", "model.safetensors", ("tokenizer.json", "spiece.model")
+CONFIG, WEIGHTS, TOKENIZERS = "config.json", weights.SAFE, ("tokenizer.json", "spiece.model")
 REMEMBERED = 100_000
 """Tokens whose states are kept, those used last: with T5-base they take 300 MB."""
 
@@ -120,8 +119,7 @@ def open_t5(model: str, dim: int) -> tuple[Any, Any]:
         import transformers
     except ImportError as error:
         raise ValueError("Texts are read by a T5 of the transformers library: pip install 'counterpoint[text]'.") from error
-    folder = _folder(model)
-    settings = _settings(folder)
+    folder, settings, tensors = stored(model)
     if settings.get("d_model") != dim:
         raise ValueError(
             f"{model} has {settings.get('d_model')} channels, not {dim}; set words.dim = {settings.get('d_model')}."
@@ -129,7 +127,7 @@ def open_t5(model: str, dim: int) -> tuple[Any, Any]:
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
         network = transformers.T5EncoderModel(transformers.T5Config(**settings))
     try:
-        network.load_state_dict(_tensors(folder / WEIGHTS))
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its {CONFIG}; fetch or save the encoder again.") from error
     try:
@@ -139,12 +137,18 @@ def open_t5(model: str, dim: int) -> tuple[Any, Any]:
     return network.eval().requires_grad_(False), tokenizer
 
 
+def stored(model: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+    """The folder of an encoder with its tokenizer, its settings in transformers' words, and its tensors.  Raises ValueError."""
+    folder = _folder(model)
+    return folder, _settings(folder), _tensors(folder)
+
+
 def _folder(model: str) -> Path:
     """Where the model lies, with its tokenizer.  Raises ValueError."""
     folder = Path(model).expanduser()
     if not folder.is_dir():
         folder = _fetched(model)
-    has_model = all((folder / name).is_file() for name in (CONFIG, WEIGHTS))
+    has_model = (folder / CONFIG).is_file() and weights.held(folder)
     has_tokenizer = any((folder / name).is_file() for name in TOKENIZERS)
     if not has_model:
         what = "a tokenizer without its T5" if has_tokenizer else "no T5"
@@ -179,12 +183,9 @@ def _settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _tensors(file: Path) -> dict[str, Tensor]:
+def _tensors(folder: Path) -> dict[str, Tensor]:
     """The encoder's tensors, of a T5 with or without its decoder, or of a whole MusicGen.  Raises ValueError."""
-    try:
-        found = safetensors.torch.load_file(file)
-    except SafetensorError as error:
-        raise ValueError(f"{file} is not a safetensors file ({error}); fetch or save the encoder again.") from error
+    found = weights.read(weights.files(folder))
     prefix = "text_encoder." if any(name.startswith("text_encoder.") for name in found) else ""
     named = {name.removeprefix(prefix): tensor.float() for name, tensor in found.items() if name.startswith(prefix)}
     ours = {name: tensor for name, tensor in named.items() if name.startswith(("shared.", "encoder."))}

@@ -20,7 +20,7 @@ from counterpoint import audio, generation, request, rng
 from counterpoint.data.row import METADATA
 from counterpoint.evaluation.sets import Prompt
 from counterpoint.files import write_text
-from counterpoint.hub import checkpoint
+from counterpoint.hub import checkpoint, foreign
 from counterpoint.parallel import collect, one_thread
 from counterpoint.request import Request
 from counterpoint.types import Progress
@@ -82,7 +82,10 @@ class _Job:
 
 def version_of(model: str) -> str:
     """A model's name and what pins it down.  Raises ValueError for one that is not to be had, or makes no music."""
-    manifest = checkpoint.read_manifest(checkpoint.locate(model))
+    folder = checkpoint.locate(model)
+    if foreign.system_there(folder):
+        return f"{Path(model).name} {checkpoint.load(model).version}"
+    manifest = checkpoint.read_manifest(folder)
     if manifest.kind not in checkpoint.SYSTEMS:
         raise ValueError(f"{model!r} does not make music from words; give a folder of audio, or one of the generators.")
     return f"{Path(model).name} {manifest.version}+{manifest.weights[:8]}"

@@ -18,21 +18,22 @@ from counterpoint.hub.checkpoint import load_codec
 from counterpoint.types import Progress
 
 
-def recode(name: str, members: Sequence[Member], folder: Path, progress: Progress | None = None) -> Path:
-    """Each clip through a codec and back, as tokens where it has them, under its own id; returns the folder.
+def recode(name: str, members: Sequence[Member], folder: Path, progress: Progress | None = None, tokens: bool = True) -> Path:
+    """Each clip through a codec and back, under its own id, as tokens where it has them and they are wanted.
 
     A file's name tells the codec's weights and the clip's content, so that what is there is not made again.
     """
     codec = load_codec(name)
     claim(folder)
-    digest = digest_of_tensors(codec.state_dict())
+    tokens = tokens and codec.spec.levels > 0
+    digest = f"{digest_of_tensors(codec.state_dict())}{'' if tokens or not codec.spec.levels else ' frames'}"
     rows = []
     for done, member in enumerate(members, start=1):
         target = folder / f"{hashlib.sha256(f'{digest} {member.digest}'.encode()).hexdigest()[:16]}.flac"
         if not target.is_file():
             audio, rate = sound.read(member.path, member.seconds, member.offset)
             given = sound.mix(sound.resample(audio, rate, codec.sample_rate), codec.channels)
-            sound.write(target, _through(codec, given[None])[0], codec.sample_rate)
+            sound.write(target, _through(codec, given[None], tokens)[0], codec.sample_rate)
         rows.append({"file_name": target.name, "id": member.id})
         if progress:
             progress(done, len(members))
@@ -41,8 +42,8 @@ def recode(name: str, members: Sequence[Member], folder: Path, progress: Progres
 
 
 @torch.inference_mode()
-def _through(codec: Codec, audio: torch.Tensor) -> torch.Tensor:
+def _through(codec: Codec, audio: torch.Tensor, tokens: bool) -> torch.Tensor:
     frames = codec.encode(audio)
-    if codec.spec.levels:
+    if tokens:
         frames = codec.from_tokens(codec.to_tokens(frames))
     return codec.decode(frames, audio.shape[-1])

@@ -45,7 +45,10 @@ class Report:
             "protocol": dict(self.protocol),
             "made": dict(self.made),
             "reference": None if self.reference is None else dict(self.reference),
-            "scores": [{name: _plain(value) for name, value in asdict(score).items()} for score in self.scores],
+            "scores": [
+                {name: _plain(value) for name, value in asdict(score).items() if name not in ("items", "drawn")}
+                for score in self.scores
+            ],
             "warnings": list(self.warnings),
         }
 

@@ -72,12 +72,18 @@ class ClipSet:
         return ClipSet(self.source, kept, self.skipped + gone)
 
 
-def gather(source: Path, split: str | None = None, most: int | None = None, progress: Progress | None = None) -> ClipSet:
-    """The clips of a folder or manifest, whole; of one split, and the first `most` by id, where asked.
+def gather(
+    source: Path,
+    split: str | None = None,
+    most: int | None = None,
+    progress: Progress | None = None,
+    clip_seconds: float | None = None,
+) -> ClipSet:
+    """The clips of a folder or manifest, whole or cut as `index` does; of one split, and the first `most` by id, where asked.
 
     Raises ValueError where there is nothing to evaluate.
     """
-    found = index(Path(source), progress=progress)
+    found = index(Path(source), clip_seconds, progress=progress)
     rows = sorted((row for row in found.rows if split in (None, row.split)), key=lambda row: row.id)[:most]
     if not rows:
         raise ValueError(f"{source} has no clips of the split {split!r}; leave --split out, or name another.")

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoint.hub import capabilities, musicgen_layout
+from counterpoint.codecs.base import Codec
+from counterpoint.hub import capabilities, foreign
 from counterpoint.hub.checkpoint import (
     CODECS,
-    CONFIG,
     EARS,
     PLANNERS,
     Checkpoint,
@@ -33,15 +33,14 @@ LONG = 8
 def describe(source: str | Path) -> str:
     """The text of `counterpoint info`.  Raises ValueError where there is no such model."""
     folder = locate(source)
-    theirs = musicgen_layout.written_by_transformers(folder / CONFIG)
-    manifest = read_manifest(folder) if theirs is None else load(folder).manifest
+    if foreign.codec_alone(folder):
+        return _describe_codec(folder.name, load_codec(source))
+    theirs = load(source) if foreign.system_there(folder) else None
+    manifest = read_manifest(folder) if theirs is None else theirs.manifest
     head = [f"{folder.name}: version {manifest.version}", "", *capabilities.table({folder.name: manifest}), ""]
     head += _settings(manifest.model_dump(mode="json", exclude={"capability"}))
     if manifest.kind in CODECS:
-        codec = load_codec(folder)
-        audio = torch.zeros(1, codec.channels, round(SECONDS * codec.sample_rate))
-        stages = _watch({"codec": codec}, lambda: codec.decode(codec.encode(audio)))
-        return "\n".join([*head, "", *stages])
+        return "\n".join([*head, "", *_coded(load_codec(folder))])
     if manifest.kind in EARS:
         ear, _ = load_ear(folder)
         audio = torch.zeros(1, round(SECONDS * manifest.capability.sample_rate))
@@ -51,9 +50,24 @@ def describe(source: str | Path) -> str:
         planner, _ = load_planner(folder)
         stages = _watch({"planner": planner}, lambda: planner.generate(["piano"], [Brief()], SECONDS, [0]), ends="score")
         return "\n".join([*head, "", *stages])
-    loaded = load(folder)
+    loaded = theirs or load(folder)
     stages = _watch({"system": loaded.system, "codec": loaded.codec}, lambda: _play(loaded))
     return "\n".join([*head, "", *stages])
+
+
+def _describe_codec(name: str, codec: Codec) -> str:
+    """Of a codec that another library wrote, which has no manifest."""
+    spec = codec.spec
+    tokens = f", {spec.levels} x {spec.bins} tokens" if spec.levels else ""
+    sound = f"{codec.sample_rate} Hz, {codec.channels} channel{'s' * (codec.channels > 1)}"
+    return "\n".join(
+        [f"{name}: a codec for {sound}: {spec.rate:g} frames a second of {spec.dim} channels{tokens}", "", *_coded(codec)]
+    )
+
+
+def _coded(codec: Codec) -> list[str]:
+    audio = torch.zeros(1, codec.channels, round(SECONDS * codec.sample_rate))
+    return _watch({"codec": codec}, lambda: codec.decode(codec.encode(audio)))
 
 
 def _settings(content: Mapping[str, Any], path: str = "") -> list[str]:

@@ -4,31 +4,30 @@
 Nothing is ever unpickled.  A checkpoint is named by a shipped name, by a folder, or by a Hub id that the user typed.
 """
 
-import contextlib
-import difflib
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import safetensors.torch
 from pydantic import Field
-from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 
 from counterpoint import config as settings
+from counterpoint import weights
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.codecs.stereo import StereoConfig
 from counterpoint.codecs.vae import VaeConfig
-from counterpoint.conditioners.text import TOKENIZERS, T5Config
 from counterpoint.config import Config
-from counterpoint.files import renamed
-from counterpoint.hub import encodec_layout, musicgen_layout, oobleck_layout, storage
+from counterpoint.files import write_together
+from counterpoint.hub import foreign, licences, storage
+from counterpoint.hub.filling import fill
+from counterpoint.hub.foreign import Opened
+from counterpoint.hub.location import CARD, CONFIG, locate, name_of, shipped
 from counterpoint.hub.storage import Bits
 from counterpoint.systems.base import System
 from counterpoint.systems.ear import Ear, EarConfig
@@ -41,8 +40,13 @@ SystemConfig = JascoConfig | MusicgenConfig
 SYSTEMS: dict[str, type[SystemConfig]] = {"jasco": JascoConfig, "musicgen": MusicgenConfig}
 """Every kind of system that a checkpoint can hold, with the config that builds it."""
 
-CodecConfig = SpectralConfig | EncodecConfig | VaeConfig
-CODECS: dict[str, type[CodecConfig]] = {"spectral": SpectralConfig, "encodec": EncodecConfig, "vae": VaeConfig}
+CodecConfig = SpectralConfig | EncodecConfig | StereoConfig | VaeConfig
+CODECS: dict[str, type[CodecConfig]] = {
+    "spectral": SpectralConfig,
+    "encodec": EncodecConfig,
+    "stereo": StereoConfig,
+    "vae": VaeConfig,
+}
 """Every kind of codec that a checkpoint can hold, with the config that builds it."""
 
 EARS: dict[str, type[EarConfig]] = {"ear": EarConfig}
@@ -51,8 +55,9 @@ EARS: dict[str, type[EarConfig]] = {"ear": EarConfig}
 PLANNERS: dict[str, type[PlannerConfig]] = {"score": PlannerConfig}
 """Every kind of planner that a checkpoint can hold: they write scores, which systems play."""
 
-Rename = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+WEIGHTS = weights.SAFE
+
+__all__ = ["CARD", "CONFIG", "locate", "shipped"]  # beside what is defined here: they are asked for together
 
 
 class Capability(Config):
@@ -149,70 +154,12 @@ def save(folder: Path, module: nn.Module, manifest: Manifest, card: str = "", bi
     `bits` are those of a number on disk (`storage`); raises ValueError where they cannot hold one.
     """
     tensors = storage.pack(module.state_dict(), bits, exact={name for name, _ in module.named_buffers()})
-    weights = safetensors.torch.save(tensors)
-    manifest = manifest.model_copy(update={"weights": hashlib.sha256(weights).hexdigest()})
-    content = {CONFIG: settings.dump(manifest).encode(), WEIGHTS: weights}
+    stored = safetensors.torch.save(tensors)
+    manifest = manifest.model_copy(update={"weights": hashlib.sha256(stored).hexdigest()})
+    content = {CONFIG: settings.dump(manifest).encode(), WEIGHTS: stored}
     if card:
         content[CARD] = card.encode()
-    with contextlib.ExitStack() as parts:  # files take their names in the reverse order, so config.json comes last
-        for name, data in content.items():
-            parts.enter_context(renamed(folder / name)).write_bytes(data)
-
-
-def shipped() -> list[str]:
-    """Names of the checkpoints inside the package."""
-    folder = _shipped_folder()
-    return sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
-
-
-def _shipped_folder() -> Path:
-    return Path(str(resources.files("counterpoint"))) / "shipped"
-
-
-def locate(source: str | Path, download: bool = True) -> Path:
-    """The folder of a checkpoint: a shipped name, a folder, or (with `download`) a Hub id such as "owner/name".
-
-    Raises ValueError where there is none; the Hub is asked only for a Hub id that is no folder here.
-    """
-    folder = Path(source).expanduser()
-    if str(source) in shipped():
-        return _shipped_folder() / str(source)
-    if folder.is_dir():
-        if not (folder / CONFIG).is_file():
-            raise ValueError(
-                f"The folder {folder} is no checkpoint: it has no {CONFIG}; give a folder that training has written."
-            )
-        return folder
-    if download and re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", str(source)):
-        return _download(str(source))
-    near = difflib.get_close_matches(str(source), shipped(), n=1, cutoff=0.5)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    names = ", ".join(shipped()) or "none"
-    raise ValueError(
-        f"There is no model {str(source)!r}. {hint}Shipped: {names}; or give a folder or a Hub id like owner/name."
-    )
-
-
-def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = [
-        CONFIG,
-        WEIGHTS,
-        oobleck_layout.WEIGHTS,
-        CARD,
-        f"codec/{CONFIG}",
-        f"codec/{WEIGHTS}",
-        "tokenizer_config.json",
-        *TOKENIZERS,
-    ]
-    try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
-    except Exception as error:  # the Hub client raises many kinds: offline, no such repository, no permission, ...
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ValueError(
-            f"{name!r} is no folder here and could not be had from the Hub ({reason}); check the name and the connection."
-        ) from error
+    write_together(folder, content)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -225,13 +172,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def load(source: str | Path) -> Checkpoint:
-    """A system and its codec, in evaluation mode on the CPU; also a MusicGen that transformers wrote.
+    """A system and its codec, in evaluation mode on the CPU; also what other libraries wrote (`foreign`).
 
     Raises ValueError: what is wrong with which file, what to do.
     """
     folder = locate(source)
-    if (content := musicgen_layout.written_by_transformers(folder / CONFIG)) is not None:
-        return _load_theirs(folder, content)
+    if (opened := foreign.system(folder)) is not None:
+        return _of_others(source, folder, opened)
     manifest = read_manifest(folder)
     if manifest.kind in CODECS:
         raise ValueError(f"{str(source)!r} is a codec, which does not generate; name a generator such as jasco-tiny.")
@@ -249,48 +196,39 @@ def load(source: str | Path) -> Checkpoint:
         raise ValueError(
             f"{folder} was made for frames {spec}, but its codec {manifest.codec!r} makes {codec.spec}; use its own codec."
         )
+    licences.tell(str(source), manifest.capability.licence)
     config = settings.parse(SYSTEMS[manifest.kind], manifest.config, source=str(folder / CONFIG))
     system = config.build(spec)
     _fill(system, folder, manifest.weights)
-    return Checkpoint(system, config, codec, Path(folder).name, f"{manifest.version}+{manifest.weights[:8]}", manifest)
+    return Checkpoint(system, config, codec, name_of(source, folder), f"{manifest.version}+{manifest.weights[:8]}", manifest)
 
 
-def _load_theirs(folder: Path, content: Mapping[str, Any]) -> Checkpoint:
-    """A whole MusicGen of transformers, whose text encoder is read from the folder when it is first told a text."""
-    if content["model_type"] == musicgen_layout.DECODER:
-        raise ValueError(f"{folder} holds a MusicGen without its text encoder and codec; give the folder of the whole model.")
-    try:
-        parts = [content[name] for name in ("text_encoder", "audio_encoder", "decoder")]
-        words = T5Config(model=str(folder), dim=parts[0]["d_model"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{folder / CONFIG} does not state {error}; save it again with a newer transformers.") from error
-    config = musicgen_layout.settings(parts[2], words)
-    codec = encodec_layout.settings(parts[1]).build()
-    if parts[2]["vocab_size"] != codec.spec.bins or len(config.delays) > codec.spec.levels:
-        made, known = f"{len(config.delays)} of {parts[2]['vocab_size']}", f"{codec.spec.levels} of {codec.spec.bins}"
-        raise ValueError(f"{folder} makes {made} tokens a frame, but its codec knows {known}; save it with its own codec.")
-    system = config.build(codec.spec)
-    _fill(codec, folder, rename=musicgen_layout.rename_codec)
-    digest = _fill(system, folder, rename=musicgen_layout.rename)
-    manifest = system_manifest(config, system, codec)
-    capability = manifest.capability.model_copy(update={"licence": "that of its own card"})
-    manifest = manifest.model_copy(update={"weights": digest, "capability": capability})
-    return Checkpoint(system, config, codec, folder.name, f"{manifest.version}+{digest[:8]}", manifest)
+def _of_others(source: str | Path, folder: Path, content: Opened) -> Checkpoint:
+    """What another library has written, with a manifest as if it were ours."""
+    licence = licences.of(source, folder)
+    licences.tell(str(source), licence)
+    manifest = system_manifest(content.config, content.system, content.codec)
+    capability = manifest.capability.model_copy(update={"licence": licence})
+    manifest = manifest.model_copy(update={"weights": content.digest, "capability": capability})
+    version = f"{manifest.version}+{content.digest[:8]}"
+    return Checkpoint(content.system, content.config, content.codec, name_of(source, folder), version, manifest)
+
+
+def is_codec(folder: Path) -> bool:
+    """Whether a checkpoint's folder holds a codec, whoever wrote it.  Raises ValueError where it holds nothing known."""
+    if foreign.codec_alone(folder) or foreign.system_there(folder):
+        return foreign.codec_alone(folder)
+    return read_manifest(folder).kind in CODECS
 
 
 def load_codec(source: str | Path, download: bool = True) -> Codec:
-    """A codec alone, in evaluation mode on the CPU; `source` as for `locate`.  A system's folder gives that system's codec,
-    a folder that transformers wrote an EnCodec, and one that diffusers wrote a VAE.
+    """A codec alone, in evaluation mode on the CPU; `source` as for `locate`.  A system's folder gives that system's codec;
+    also what other libraries wrote (`foreign`).
     """
     folder = locate(source, download)
-    if (content := encodec_layout.written_by_transformers(folder / CONFIG)) is not None:
-        theirs = encodec_layout.settings(content).build()
-        _fill(theirs, folder, rename=encodec_layout.rename)
+    if (theirs := foreign.codec(folder)) is not None:
+        licences.tell(str(source), licences.of(source, folder))
         return theirs
-    if (content := oobleck_layout.written_by_diffusers(folder / CONFIG)) is not None:
-        vae = oobleck_layout.settings(content).build()
-        _fill(vae, folder, rename=oobleck_layout.rename, file=oobleck_layout.WEIGHTS)
-        return vae
     manifest = read_manifest(folder)
     if manifest.kind in SYSTEMS and manifest.codec is not None:
         return _codec_of(folder, manifest.codec)
@@ -343,35 +281,10 @@ def _spec(content: dict[str, Any], folder: Path) -> Spec:
         raise ValueError(f"{folder / CONFIG}: spec must hold rate, dim, levels and bins, not {json.dumps(content)}.") from error
 
 
-def _fill(module: nn.Module, folder: Path, digest: str = "", rename: Rename | None = None, file: str = WEIGHTS) -> str:
-    """Put the folder's weights, as 32-bit floats, into a module just built, set it to evaluation, and give their SHA-256.
-
-    `digest` is what that has to be, where it is known; `rename` turns another library's tensors into ours.
-    """
-    path = folder / file
-    if not path.is_file():
-        raise ValueError(f"{folder} has no {file}; the checkpoint is incomplete, so fetch or save it again.")
-    data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if digest and found != digest:
+def _fill(module: nn.Module, folder: Path, digest: str) -> None:
+    """Put the folder's weights into a module just built; `digest` is their SHA-256, where it is known."""
+    path = folder / WEIGHTS
+    parts = weights.files(folder, [WEIGHTS])
+    if digest and weights.digest(parts) != digest:
         raise ValueError(f"{path} is damaged or belongs to another {CONFIG}; fetch or save the checkpoint again.")
-    try:
-        tensors = safetensors.torch.load(data)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file ({error}); fetch or save the checkpoint again.") from error
-    tensors = storage.unpack(tensors) if rename is None else rename(tensors)
-    _check(tensors, module.state_dict(), path)
-    module.load_state_dict(tensors)  # 16-bit floats become the module's own
-    module.eval()
-    return found
-
-
-def _check(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
-    missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    shapes = [name for name in wanted.keys() & found.keys() if wanted[name].shape != found[name].shape]
-    if missing or extra or shapes:
-        first = (missing or extra or sorted(shapes))[0]
-        raise ValueError(
-            f"{path} does not fit its {CONFIG}: {len(missing)} tensors are missing, {len(extra)} unknown, {len(shapes)} "
-            f"of another shape (first: {first}); fetch or save the checkpoint again."
-        )
+    fill(module, storage.unpack(weights.read(parts)), path)

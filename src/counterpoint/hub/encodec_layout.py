@@ -11,6 +11,7 @@ from torch import Tensor
 
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.config import parse
+from counterpoint.hub.renaming import to_ours, to_theirs
 
 NAMES = {
     "sampling_rate": "sample_rate",
@@ -33,8 +34,17 @@ NAMES = {
 """Their settings that are ours under another name."""
 
 
-_SCALE, _DIRECTION = ".parametrizations.weight.original0", ".parametrizations.weight.original1"
-"""What older releases call weight_g and weight_v."""
+PARAMETRIZED = (
+    ("**.weight_g", "**.parametrizations.weight.original0"),
+    ("**.weight_v", "**.parametrizations.weight.original1"),
+)
+"""What older releases call a normalised weight's scale and direction, and what torch calls them now."""
+
+CODES = (("quantizer.layers.*.codebook.embed", "quantizer.books.*.codes"),)
+"""Where codebooks lie; all other names are the same."""
+
+LEARNING = ("inited", "cluster_size", "embed_avg")
+"""What only the training of a codebook needs."""
 
 
 def written_by_transformers(file: Path) -> dict[str, Any] | None:
@@ -60,18 +70,47 @@ def settings(content: Mapping[str, Any]) -> EncodecConfig:
     ours = {NAMES[name]: value for name, value in content.items() if name in NAMES}
     rate = math.ceil(content["sampling_rate"] / math.prod(content["upsampling_ratios"]))
     bits = math.ceil(math.log2(content["codebook_size"]))
-    levels = int(1000 * content["target_bandwidths"][-1] // (rate * bits))
-    return parse(EncodecConfig, {**ours, "levels": levels}, "this EnCodec")
+    levels = round(1000 * content["target_bandwidths"][-1] / (rate * bits), 6) // 1  # 0.9 / 0.3 is less than 3
+    return parse(EncodecConfig, {**ours, "levels": int(levels)}, "this EnCodec")
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Their tensors by our names; what only their training needs is left out."""
-    ours = {"mean": torch.zeros(()), "std": torch.ones(())}  # measured by nobody yet
-    for name, tensor in tensors.items():
-        name = name.replace(".weight_g", _SCALE).replace(".weight_v", _DIRECTION)
-        parts = name.split(".")
-        if parts[0] != "quantizer":
-            ours[name] = tensor
-        elif parts[-1] == "embed":
-            ours[f"quantizer.books.{parts[2]}.codes"] = tensor
-    return ours
+    kept = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in LEARNING}
+    measured_by_nobody_yet = {"mean": torch.zeros(()), "std": torch.ones(())}
+    return measured_by_nobody_yet | to_ours(to_ours(kept, PARAMETRIZED), CODES)
+
+
+def settings_back(config: EncodecConfig) -> dict[str, Any]:
+    """Their settings from ours.  Raises ValueError where theirs cannot say the same: they count levels by bandwidth."""
+    theirs = {name: getattr(config, ours) for name, ours in NAMES.items()}
+    rate, bits = math.ceil(config.sample_rate / math.prod(config.ratios)), math.ceil(math.log2(config.bins))
+    content = {
+        "model_type": "encodec",
+        "architectures": ["EncodecModel"],
+        **theirs,
+        "upsampling_ratios": list(config.ratios),
+        "codebook_dim": config.dim,
+        "target_bandwidths": [config.levels * rate * bits / 1000],
+        "normalize": False,
+        "chunk_length_s": None,
+        "overlap": None,
+        "norm_type": "weight_norm",
+        "trim_right_ratio": 1.0,
+    }
+    if settings(content) != config:
+        raise ValueError(
+            f"{config.levels} levels of {config.bins} entries are no whole bandwidth, by which transformers counts."
+        )
+    return content
+
+
+def names_back(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our tensors by their names, with what their training would need: codes that have each been met once."""
+    kept = {name: tensor for name, tensor in ours.items() if name not in ("mean", "std")}
+    theirs = to_theirs(kept, CODES)
+    for name in [name for name in theirs if name.endswith(".codebook.embed")]:
+        codes, book = theirs[name], name.removesuffix("embed")
+        theirs[f"{book}embed_avg"], theirs[f"{book}cluster_size"] = codes.clone(), torch.ones(len(codes))
+        theirs[f"{book}inited"] = torch.ones(1)
+    return theirs

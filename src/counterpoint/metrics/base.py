@@ -26,3 +26,8 @@ class Score:
     floor: float = math.nan
     notes: tuple[str, ...] = ()
     ceiling: float = math.nan
+    items: tuple[float, ...] = ()
+    """One value a clip, in the order of the clips and NaN where there is none, where the figure is their mean."""
+    drawn: tuple[float, ...] = ()
+    """The figure in each bootstrap resample of the clips (`intervals.resamples`), where it is no mean.  Sets of as many clips
+    are resampled alike, so that their figures can be compared draw by draw."""

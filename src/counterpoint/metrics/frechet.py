@@ -45,10 +45,12 @@ def frechet(made: Clips, against: Clips | Reference, draws: int = DRAWS, seed: i
     """
     pair = _pair(made, against)
     figure, low, high = distance(gaussian(pair.made.frames), pair.kept.statistics), math.nan, math.nan
-    if len(pair.made) > 1:
-        low, high = intervals.centred(figure, _resampled(pair, draws, seed))
+    drawn = _resampled(pair, draws, seed) if len(pair.made) > 1 else np.array([])
+    if len(drawn):
+        low, high = intervals.centred(figure, drawn)
         low = max(low, 0.0)
-    return Score("frechet", figure, low, high, len(pair.made), "", "lower", _floor(pair), pair.notes)
+    told = (figure, low, high, len(pair.made), "", "lower", _floor(pair), pair.notes)
+    return Score("frechet", *told, drawn=tuple(drawn.tolist()))
 
 
 class _Pair(NamedTuple):

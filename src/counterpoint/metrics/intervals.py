@@ -45,10 +45,11 @@ def mean(
     notes = (f"{missing} of {len(given)} clips have no {name} and are left out.",) if missing else ()
     if 1 < len(told) < FEW:
         notes += (f"Fewer than {FEW} clips: the interval is a guess.",)
+    items = tuple(given.tolist())
     if not len(told):
-        return Score(name, float("nan"), n=0, unit=unit, better=better, floor=floor, notes=notes)
+        return Score(name, float("nan"), n=0, unit=unit, better=better, floor=floor, notes=notes, items=items)
     low, high = percentile(told[resamples(len(told), draws, seed)].mean(1)) if len(told) > 1 else (float("nan"),) * 2
-    return Score(name, float(told.mean()), low, high, len(told), unit, better, floor, notes)
+    return Score(name, float(told.mean()), low, high, len(told), unit, better, floor, notes, items=items)
 
 
 def centred(figure: float, drawn: Float[ndarray, " r"], level: float = LEVEL) -> tuple[float, float]:

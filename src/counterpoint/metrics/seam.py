@@ -156,11 +156,11 @@ def _around(audio: Float[Tensor, "c n"], rate: int, at: float, seconds: float) -
 
 def _rises(audio: Float[Tensor, "c n"], rate: int) -> Float[ndarray, " t"]:
     """Spectral flux: how much mel bands rise (mean, dB) from one frame to the next; frame j is centred at j + 1/2 hops."""
-    bands = _log_mel(audio, rate)
+    bands = log_mel(audio, rate)
     return np.diff(bands, axis=0, prepend=bands[:1]).clip(min=0).mean(1)
 
 
-def _log_mel(audio: Float[Tensor, "c n"], rate: int) -> Float[ndarray, "t m"]:
+def log_mel(audio: Float[Tensor, "c n"], rate: int) -> Float[ndarray, "t m"]:
     """Mel magnitudes in dB, no less than 80 dB below the loudest."""
     magnitude = stft(sound.mix(audio, 1), SIZE, HOP)[0].abs() @ mel_filters(BANDS, SIZE, rate).T
     return (20 * magnitude.clamp_min(max(1e-5, float(magnitude.max()) * 1e-4)).log10()).double().numpy()
@@ -184,7 +184,7 @@ def _figures(audio: Float[Tensor, "c n"], rate: int, places: Sequence[float], ch
     timbres, harmonies = [], []
     for at in places:
         parts = _around(audio, rate, at, AROUND)
-        before, after = (_log_mel(part, rate).mean(0) for part in parts)
+        before, after = (log_mel(part, rate).mean(0) for part in parts)
         timbres.append(float(np.abs(after - before).mean()))
         sounds = loudest > 0 and all(float(part.abs().max()) > 1e-3 * loudest for part in parts)
         one, other = (chroma(part, rate).double().mean(1) for part in parts)

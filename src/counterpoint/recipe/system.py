@@ -113,7 +113,8 @@ def begin_as(system: System, start: System) -> None:
     """
     lanes, before = ([name for name in one.conditions if name in ("score", *LANES)] for one in (system, start))
     marks = isinstance(system, Musicgen) and "inpaint" in system.tasks and "inpaint" not in start.tasks
-    if lanes[: len(before)] != before or (system.tasks != start.tasks and not marks):
+    shown = [isinstance(one, Jasco) and one.config.canvas > 0 for one in (system, start)]  # columns before those of lanes
+    if lanes[: len(before)] != before or len(set(shown)) > 1 or (system.tasks != start.tasks and not marks):
         raise ValueError(
             f"The model to begin with is told {', '.join(before)} and can {', '.join(start.tasks)}, which does not go over "
             f"into {', '.join(lanes)} and {', '.join(system.tasks)}; add lanes behind its own, and leave the canvas as it was."

@@ -102,3 +102,10 @@ def task_of(canvas: Canvas) -> str:
         return "generate"
     falling = canvas.given[:, :-1] | ~canvas.given[:, 1:]  # b t: never given after a gap
     return "continue" if bool(falling.all()) else "inpaint"
+
+
+def share(progress: Progress | None, part: int, parts: int, units: int) -> Progress | None:
+    """Tells `progress` of one of several equal parts, of so many units each."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(round((part + done / total) * units), parts * units)

@@ -3,13 +3,13 @@
 After JASCO (Tal et al. 2024) and the flow half of "Auto-Regressive vs Flow-Matching" (sections 3.3 and 4): conditions that run
 along time are concatenated to the noisy frames on channels and projected; words are attended to.  The config's defaults are the
 paper's, but for a whole score where JASCO has chords, melody and drums; what else there is (time by adaptive layer norm,
-preconditioning, a canvas) is a choice in the config.
+preconditioning, a canvas) is a choice in the config.  Given frames are heard as in training, or, by any model, zero-shot.
 
 Reading order: `objectives` is training, `generate` is sampling; both go through `velocity`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -25,10 +25,14 @@ from counterpoint.conditioners.text import TextConfig
 from counterpoint.conditioners.words import WordsConfig
 from counterpoint.config import Config
 from counterpoint.nn.transformer import TransformerConfig
-from counterpoint.paradigms import flow, guidance
+from counterpoint.paradigms import flow, guidance, repair
 from counterpoint.paradigms.solvers import SCHEDULES, SOLVERS, ScheduleName, SolverName, dopri5, leaps
-from counterpoint.systems.base import System, has_biases
+from counterpoint.systems.base import System, has_biases, share
 from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values
+
+Method = Literal["supervised", "zero-shot"]
+REPAIR = ("strategy", *repair.NUMBERS)
+"""Settings of the method zero-shot."""
 
 
 class Sampling(Config):
@@ -47,6 +51,43 @@ class Sampling(Config):
     strength: float = Field(default=1.0, gt=0, le=1)
     """Below 1 the canvas' own frames, noised to the flow time 1 - strength, are where the flow begins (SDEdit, Meng et al.
     2022, algorithm 1): what is not given is like what was there."""
+    method: Method | None = None
+    """How given frames are heard: as in training, or zero-shot, by a network that knows nothing of them and is led (repair.py);
+    None: as in training, where there was such."""
+    strategy: repair.StrategyName | None = None
+    """How it is led, and the numbers of that (repair.How); None: repair.DEFAULT, or replacement
+    with another solver than Euler's, and How()."""
+    churn: float | None = Field(default=None, ge=0, le=1)
+    repeats: int | None = Field(default=None, ge=2, le=20)
+    reach: float | None = Field(default=None, gt=0, le=1000, allow_inf_nan=False)
+
+    @property
+    def times(self) -> Float[Tensor, " steps_and_one"]:
+        """The schedule, from where the flow begins."""
+        times = SCHEDULES[self.schedule](self.steps)
+        return times if self.strength == 1 else 1 - self.strength * (1 - times)
+
+    @property
+    def repair(self) -> tuple[repair.StrategyName, repair.How]:
+        """The strategy of the method zero-shot, and its numbers."""
+        numbers = self.model_dump(include=set(repair.NUMBERS), exclude_none=True)
+        usual = repair.DEFAULT if self.solver == "euler" else "replacement"
+        return self.strategy or usual, replace(repair.How(), **numbers)
+
+    @model_validator(mode="after")
+    def _repairs(self) -> "Sampling":
+        strategy, _ = self.repair
+        for name in self.model_dump(include=set(REPAIR), exclude_none=True):
+            if self.method != "zero-shot":
+                raise ValueError(f"{name} is a setting of the method zero-shot; ask for that, or leave {name} out.")
+            if name != "strategy" and name not in repair.SETTINGS[strategy]:
+                raise ValueError(f"{name} is no setting of the strategy {strategy}; leave it out.")
+        if strategy != "replacement" and self.strategy is not None and self.solver != "euler":
+            raise ValueError(
+                f"The strategy {strategy} takes Euler's steps, not those of {self.solver}; take the solver euler, or the "
+                "strategy replacement."
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> "Sampling":
@@ -87,7 +128,7 @@ class JascoConfig(DropConfig):
     """What a network of average velocities has learnt, which makes music in few steps (systems/meanflow.py); None for a network
     of velocities."""
     canvas: float = Field(default=0.0, ge=0, le=1)
-    """Chance that a part of an item is given in training; without it the model can generate but not continue or repair."""
+    """Chance that a part of an item is given in training; without it what is given can be heard zero-shot only."""
     window_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """The longest canvas filled at once; longer pieces are made of overlapping windows."""
     sampling: Sampling = Sampling()
@@ -152,7 +193,8 @@ class Jasco(System):
     def __init__(self, config: JascoConfig, spec: Spec) -> None:
         super().__init__(spec)
         self.config = config
-        self.tasks = ("generate", "continue", "inpaint") if config.canvas > 0 else ("generate",)
+        fills = config.canvas > 0 or config.distilled is None
+        self.tasks = ("generate", "continue", "inpaint") if fills else ("generate",)
         width = config.backbone.width
         self.conditioners = conditioners(config.words, config.score, config.controls, width, spec)
         self.conditions = tuple(self.conditioners)
@@ -206,36 +248,78 @@ class Jasco(System):
         sampling = sampling or self.config.sampling
         if not isinstance(sampling, Sampling):
             raise ValueError("jasco is sampled by steps, solver and guidance.")
+        some = canvas.given.any(1)
+        zero_shot = self.hears_zero_shot(sampling) and bool(some.any())
+        if zero_shot and not bool(some.all()):
+            return self._apart(some, canvas, values, seeds, sampling, progress)
+        gens = rng.generators(seeds)
+        noise = rng.randn(canvas.frames.shape[1:], gens).to(canvas.frames)
+        given, start = canvas.given, noise
+        data = self._normalise(canvas.frames)
+        if sampling.strength < 1:
+            start, _ = flow.path(noise, data, noise.new_full((len(noise),), 1 - sampling.strength), self.config.sigma_min)
+        data = torch.where(given[..., None], data, 0.0)
+        field = self._field(canvas, values, sampling, data, torch.zeros_like(given) if zero_shot else given)
+        known, (strategy, how) = repair.Known(data, given, noise, gens, self.config.sigma_min), sampling.repair
+        if zero_shot and strategy != "replacement":
+            made = repair.STRATEGIES[strategy](field, start, sampling.times.to(noise), known, how, progress).x
+        else:  # which any solver can follow
+            made = self._solve(repair.straightened(field, known), start, sampling, progress)
+        made = made * self.get_buffer("std") + self.get_buffer("mean")
+        return torch.where(given[..., None], canvas.frames, made)
+
+    def hears_zero_shot(self, sampling: Sampling) -> bool:
+        """Whether what is given is heard zero-shot.  Raises ValueError for a way to hear it that this model does not have."""
+        learnt, distilled = self.config.canvas > 0, self.config.distilled is not None
+        method = sampling.method or ("supervised" if learnt or distilled else "zero-shot")
+        if sampling.method == "supervised" and not learnt:
+            raise ValueError("This model has not learnt to be given frames; take the method zero-shot.")
+        if method == "zero-shot" and distilled:
+            raise ValueError("This model is distilled and leaps where zero-shot takes small steps; take the method supervised.")
+        return method == "zero-shot"
+
+    def _apart(
+        self,
+        some: Bool[Tensor, " b"],
+        canvas: Canvas,
+        values: Values,
+        seeds: list[int],
+        sampling: Sampling,
+        progress: Progress | None,
+    ) -> Float[Tensor, "b t d"]:
+        """Items of which nothing is given are made by themselves, as always; so an item is what it is alone."""
+        made = canvas.frames.clone()
+        for part, chosen in enumerate((some, ~some)):
+            items = chosen.nonzero()[:, 0].tolist()
+            told = {name: [column[i] for i in items] for name, column in values.items()}
+            own, heard = [seeds[i] for i in items], share(progress, part, 2, sampling.steps)
+            made[chosen] = self.generate(Canvas(canvas.frames[chosen], canvas.given[chosen]), told, own, sampling, heard)
+        return made
+
+    def _field(
+        self, canvas: Canvas, values: Values, sampling: Sampling, data: Float[Tensor, "b t d"], shown: Bool[Tensor, "b t"]
+    ) -> Callable[..., Tensor]:
+        """The guided velocities, or with `until` average velocities, of a network that sees the `shown` frames of `data`."""
         inside = self.guided(sampling.guidance, canvas, values)
         outside = inside if sampling.guidance_interval == (0.0, 1.0) else self.guided({"all": 1.0}, canvas, values)
-        noise = rng.randn(canvas.frames.shape[1:], rng.generators(seeds)).to(canvas.frames)
-        data, given = self._normalise(canvas.frames), canvas.given
-        known = data - (1 - self.config.sigma_min) * noise  # the velocity that leads to what is given
 
         def field(x: Tensor, time: Tensor, until: Tensor | None = None) -> Tensor:
             def heard(told: tuple[Cond, list[float]]) -> Tensor:
-                return self.guided_velocity(x, time, told, data, given, until=until, rescale=sampling.guidance_rescale)
+                return self.guided_velocity(x, time, told, data, shown, until=until, rescale=sampling.guidance_rescale)
 
             acts = guidance.acts(time, sampling.guidance_interval)
             everywhere, nowhere = bool(acts.all()), not bool(acts.any())
             made = heard(inside) if everywhere else heard(outside)
             if not everywhere and not nowhere:  # items of an adaptive solver are at times of their own
                 made = torch.where(acts[:, None, None], heard(inside), made)
-            return torch.where(given[..., None], known, made)
+            return made
 
-        start = noise
-        if sampling.strength < 1:
-            begun = noise.new_full((len(noise),), 1 - sampling.strength)
-            start, _ = flow.path(noise, data, begun, self.config.sigma_min)
-        made = self._solve(field, start, sampling, progress) * self.get_buffer("std") + self.get_buffer("mean")
-        return torch.where(given[..., None], canvas.frames, made)
+        return field
 
     def _solve(
         self, field: Callable[..., Tensor], noise: Float[Tensor, "b t d"], sampling: Sampling, progress: Progress | None
     ) -> Float[Tensor, "b t d"]:
-        times = SCHEDULES[sampling.schedule](sampling.steps).to(noise)
-        if sampling.strength < 1:
-            times = 1 - sampling.strength * (1 - times)
+        times = sampling.times.to(noise)
         if self.config.distilled is not None:
             return leaps(field, noise, times, progress).x
         if sampling.solver == "dopri5":

@@ -29,7 +29,7 @@ from counterpoint.nn.transformer import Memory, TransformerConfig
 from counterpoint.paradigms import autoregressive as ar
 from counterpoint.paradigms import guidance, middle
 from counterpoint.paradigms.middle import Order
-from counterpoint.systems.base import System, has_biases, task_of
+from counterpoint.systems.base import System, has_biases, share, task_of
 from counterpoint.types import Batch, Canvas, Cond, Objective, Progress, Spec, Values, View
 
 
@@ -55,6 +55,9 @@ class MusicgenConfig(DropConfig):
     """What else it is told, in forms that people give: chords, a tune, drums, tempo, key, length."""
     delays: tuple[int, ...] = (0, 1, 2, 3)
     """Steps by which each level lags; as many leading levels of the codec are made as there are delays."""
+    prefix: bool = False
+    """Whether words, and before them a tune's chroma, come before the frames instead of being attended to, as in MusicGen's
+    melody models; texts of several lengths are then filled up with zeros that everything sees."""
     head_bias: bool = Field(default_factory=has_biases)
     """Whether the layers that predict tokens have biases: as a rule, not with MusicGen's positions, and otherwise they have."""
     noise: float = Field(default=0.0, ge=0, lt=1)
@@ -67,8 +70,13 @@ class MusicgenConfig(DropConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> "MusicgenConfig":
-        if not self.backbone.context:
-            raise ValueError("backbone.context is false, but the words are attended to; set it to true.")
+        if self.backbone.context == self.prefix:
+            told = "is true, but prefix puts the words first" if self.prefix else "is false, but the words are attended to"
+            raise ValueError(f"backbone.context {told}; set it to {str(not self.prefix).lower()}.")
+        if self.controls.first and not self.prefix:
+            raise ValueError('a tune of the form "chroma" comes before the frames; set prefix to true.')
+        if self.prefix and self.middle:
+            raise ValueError("middle has an order of its own, which knows no prefix; set middle to 0, or prefix to false.")
         if self.backbone.time != "none":
             raise ValueError(f'backbone.time is "{self.backbone.time}", but there is no flow time; set it to "none".')
         if not self.backbone.causal:
@@ -213,7 +221,7 @@ class Musicgen(System):
             items = (canvas.given == given).all(1).nonzero()[:, 0]
             alike = Canvas(canvas.frames[items], canvas.given[items])
             own = {name: [column[i] for i in items.tolist()] for name, column in values.items()}
-            theirs, part = [seeds[i] for i in items.tolist()], _share(progress, kind, len(kinds), len(given))
+            theirs, part = [seeds[i] for i in items.tolist()], share(progress, kind, len(kinds), len(given))
             if task_of(alike) == "inpaint":
                 made[items] = self._fill_alike(alike, given, own, theirs, sampling, part)
             else:
@@ -241,7 +249,7 @@ class Musicgen(System):
             layout = order.lay(frames, self.special)
             kept = ~order.holds_token | known[order.frames.clamp_min(0)]
             first = int((~kept[0]).any(0).int().argmax())
-            part = _share(progress, i, len(spans), len(given))
+            part = share(progress, i, len(spans), len(given))
             for step in self._write(layout, kept, first, told, gens, sampling, order):
                 if part is not None:
                     part(step + 1 - first, layout.shape[-1] - first)
@@ -266,7 +274,8 @@ class Musicgen(System):
         cond, weights = told
         many = len(weights)
         context = 0 if cond.context is None else cond.context.shape[1]
-        memory = self.backbone.remember(len(layout) * many, layout.shape[-1] - 1, context)
+        before = context if self.config.prefix else 0
+        memory = self.backbone.remember(len(layout) * many, before + layout.shape[-1] - 1, context - before)
         done = 0
         for step in range(first, layout.shape[-1]):
             logits = self._logits(layout[..., done:step].repeat(many, 1, 1), cond, memory, order=order)[:, :, -1]  # b k v
@@ -289,14 +298,22 @@ class Musicgen(System):
         `mask` marks the real frames of items of several lengths, in training; `order` tells which frames the steps say, where
         these do not simply follow each other.
         """
-        first = 0 if memory is None else memory.length
+        prefix = cond.context if self.config.prefix else None
+        before = 0 if prefix is None else prefix.shape[1]
+        begins = memory is None or memory.length == 0
+        first = 0 if memory is None or begins else memory.length - before
         x = sum(table(history[:, level]) for level, table in enumerate(self.embed))
         if order is None:
             x, places = x + self._ahead(cond, first, history.shape[-1], mask), None
         else:
             here = order.part(first, first + history.shape[-1])
             x, places = x + self._ahead_in(here, cond), here.positions
-        y = self.backbone(x, Cond(context=cond.context, mask=cond.mask), memory=memory, positions=places)
+        if prefix is None:
+            y = self.backbone(x, Cond(context=cond.context, mask=cond.mask), memory=memory, positions=places)
+        elif begins:
+            y = self.backbone(torch.cat((prefix, torch.as_tensor(x)), dim=1), Cond(), memory=memory)[:, before:]
+        else:
+            y = self.backbone(x, Cond(), memory=memory)
         return rearrange(self.out(y), "b s (k v) -> b k s v", k=len(self.embed))
 
     def _ahead(self, cond: Cond, first: int, length: int, mask: Tensor | None) -> Float[Tensor, "b s h"] | float:
@@ -345,10 +362,3 @@ class Musicgen(System):
 def _where(index: Int[Tensor, "b s"], told: Float[Tensor, "any s h"]) -> Float[Tensor, "any s h"]:
     """What is told, where there is something to be told of."""
     return told * (index != middle.NONE)[..., None]
-
-
-def _share(progress: Progress | None, part: int, parts: int, units: int) -> Progress | None:
-    """Tells `progress` of one of several equal parts, of so many units each."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(round((part + done / total) * units), parts * units)
