@@ -116,7 +116,7 @@ def test_compiled_steps_are_the_steps() -> None:
     if runtime._compiler() is None:
         pytest.skip("needs a C++ compiler")
     done = subprocess.run([sys.executable, Path(__file__).parent / "compiled_steps.py"], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout == "1 compiled\nfp32 the same\nint8 near\n", done.stderr[-2000:]
+    assert done.returncode == 0 and done.stdout == "2 compiled\nfp32 the same\nint8 near\n", done.stderr[-2000:]
 
 
 def test_auto_by_size_and_paradigm(monkeypatch) -> None:

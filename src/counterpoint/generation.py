@@ -197,8 +197,8 @@ class Model:
             filled = self._filled(job, job.task, progress)
         return self.finish(job, filled, perf_counter() - started)
 
-    def finish(self, job: "Job", filled: Tensor, spent: float) -> Take:
-        """What was filled, in so many seconds, as a take."""
+    def finish(self, job: "Job", filled: Tensor, spent: float, beside: int = 0) -> Take:
+        """What was filled, in so many seconds, as a take; `beside` others, which may change its last bits."""
         started = perf_counter()
         frames, rate, encoding = self.codec.as_frames(filled, self.system.view), self.codec.sample_rate, None
         if job.task is None:
@@ -209,7 +209,7 @@ class Model:
             self._heard(audio[None])
         timings = {"plan": job.planned, "generate": spent, "decode": perf_counter() - started}
         job.record["timings"] = {name: round(value, 3) for name, value in timings.items()}
-        job.record.update({"sha256": digest(audio, rate), "made_on": runtime.made_on(self.device) | self.speed})
+        job.record.update({"sha256": digest(audio, rate), "made_on": runtime.made_on(self.device, beside) | self.speed})
         return Take(audio, rate, job.seed, job.record, job.score, job.controls, encoding)
 
     def _filled(self, job: "Job", task: Task, progress: Progress | None) -> Tensor:

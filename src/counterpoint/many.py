@@ -108,4 +108,4 @@ def side_by_side(model: Model, jobs: Sequence[Job]) -> list[Take]:
         place.copy_(system.generate(Canvas(place.clone(), given[:, here].clone()), values, seeds, jobs[0].sampling))
         given[:, here] = True
     spent = (perf_counter() - started) / len(jobs)
-    return [model.finish(job, made[i : i + 1], spent) for i, job in enumerate(jobs)]
+    return [model.finish(job, made[i : i + 1], spent, len(jobs) - 1) for i, job in enumerate(jobs)]

@@ -84,13 +84,14 @@ def free_memory() -> int | None:
     return int(table["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in table else None
 
 
-def made_on(device: torch.device) -> dict[str, Any]:
+def made_on(device: torch.device, beside: int = 0) -> dict[str, Any]:
     """What may change a bit of what is computed."""
     return {
         "torch": torch.__version__,
         "machine": platform.machine(),
         "device": device.type,
         "threads": torch.get_num_threads(),
+        **({"beside": beside} if beside else {}),
     }
 
 
