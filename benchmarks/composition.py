@@ -3,7 +3,7 @@
     python benchmarks/composition.py runs/corpus --clips 2700
 
 `tune a second` notes; `range` semitones; `same rhythm`, `same shape`, `same bar`: the share of a clip's bars of the tune whose
-onsets (in sixteenths of a bar), onsets and intervals from the first note, or onsets and pitches were there before in the clip;
+onsets (in sixteenths of a bar), onsets and directions from note to note, or onsets and pitches were there before in the clip;
 `comp`, `bass` and `drums` the share of bars that are played exactly again.  `progressions`: how many different ones, in a
 hundred clips of the style.  Means over clips.
 """
@@ -26,7 +26,7 @@ def figures(score: Score) -> dict[str, float]:
     notes = tune.notes if tune else ()
     bars = _bars(notes, score)
     rhythms = [tuple(place for place, _ in bar) for bar in bars]
-    shapes = [tuple((place, pitch - bar[0][1]) for place, pitch in bar) for bar in bars]
+    shapes = [(tuple(place for place, _ in bar), _directions([pitch for _, pitch in bar])) for bar in bars]
     pitches = [note.pitch for note in notes]
     found = {
         "tune a second": len(notes) / score.seconds if notes else float("nan"),
@@ -39,6 +39,11 @@ def figures(score: Score) -> dict[str, float]:
         track = score.track(role)
         found[role] = again(_bars(track.notes, score)) if track else float("nan")
     return found
+
+
+def _directions(pitches: Sequence[int]) -> tuple[int, ...]:
+    """Up, down or neither, note by note: a motif keeps them when it moves within its key."""
+    return tuple((after > before) - (after < before) for before, after in pairwise(pitches))
 
 
 def again(bars: Sequence[Hashable]) -> float:

@@ -30,7 +30,6 @@ import counterpoint
 import panel_prompts
 from counterpoint import audio as sound
 from counterpoint.annotation import from_dict
-from counterpoint.controls.told import values_of
 from counterpoint.data.corpus.styles import STYLES
 from counterpoint.data.folder import read_folder
 from counterpoint.data.row import Row
@@ -71,22 +70,11 @@ def _parts(takes: Sequence[int]) -> Iterator[Sequence[int]]:
 def _make_part(model: Model, cell: str, folder: Path, takes: Sequence[int]) -> list[dict[str, Any]]:
     """Some takes, side by side, each as `Model.generate` makes it; what is asked of them, as rows of the table."""
     system, codec, panel = model.system, model.codec, panel_prompts.cases()
-    asked, rows = [], []
-    samples = round(panel_prompts.SECONDS * codec.sample_rate)
+    jobs, rows = [], []
     for take in takes:
         case = panel[take % len(panel)]
         request = case.request(take // len(panel), CELLS[cell], system.conditions)
-        score, controls = model.check(request)
-        values = values_of(
-            request.text,
-            score,
-            controls,
-            system.conditions,
-            codec,
-            codec.num_frames(samples),
-            model.checkpoint.config.controls.drums,
-        )
-        asked.append((request.seed, values))
+        jobs.append(model.job(request, request.seed))
         held = request.controls()
         unsaid = case.kind == "all as controls" and "tempo" not in held
         rows.append(
@@ -96,15 +84,15 @@ def _make_part(model: Model, cell: str, folder: Path, takes: Sequence[int]) -> l
                 "style": case.style,
                 "bpm": None if unsaid else case.bpm,
                 "key": None if unsaid or case.key is None else case.key.name,
-                "chords": _labels(controls.chords) if "chords" in held else None,
+                "chords": _labels(jobs[-1].controls.chords) if "chords" in held else None,
             }
         )
     if all((folder / row["file"]).is_file() for row in rows):
         return rows
-    names = {name for _, values in asked for name in values}
+    samples, names = jobs[0].samples, sorted({name for job in jobs for name in job.values})
     canvas = Canvas.blank(len(takes), codec.num_frames(samples), system.spec, system.view)
-    told = {name: [values.get(name) for _, values in asked] for name in sorted(names)}
-    filled = system.generate(canvas, told, [seed for seed, _ in asked], model.checkpoint.config.sampling)
+    told = {name: [job.values.get(name) for job in jobs] for name in names}
+    filled = system.generate(canvas, told, [job.seed for job in jobs], jobs[0].sampling)
     made = codec.decode(codec.as_frames(filled, system.view), samples)
     for row, audio in zip(rows, made, strict=True):
         finished = sound.master(sound.fade(audio, codec.sample_rate), codec.sample_rate)

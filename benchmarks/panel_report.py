@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ def page(out: Path) -> str:
         table({name: _means(clips, "alone") for name, clips in judged.items()}, ""),
         f"## Frechet distances of each style, {POOLED} bands, from `coded a`; as multiples of that of `coded b` in brackets",
         of_styles(judged, frames),
+        "Distances are left out where there are too few clips. `real` and `coded a` are the same clips.",
     ]
     return "\n\n".join(parts)
 
@@ -159,21 +160,21 @@ def _apart(made: Array, real: Array) -> float | None:
     return frechet.distance(*pair)
 
 
-def sheets(out: Path, folder: Path, rows: int = 6, columns: int = 3) -> None:
+def sheets(out: Path, folder: Path, takes: int = 18, columns: int = 3) -> None:
     """For each folder a picture of its first takes: log-mel spectrograms, the words above, faults in red."""
     for name, clips in read(out).items():
-        figure = Figure(figsize=(5 * columns, 1.9 * rows), layout="constrained")
-        grid: Callable[..., Any] = figure.subplots
-        for axes, clip in zip(grid(rows, columns, squeeze=False).ravel(), clips, strict=False):
+        shown = clips[:takes]
+        rows = -(-len(shown) // columns)
+        figure = Figure(figsize=(5 * columns, 0.3 + 1.9 * rows), layout="constrained")
+        for place, clip in enumerate(shown, 1):
+            axes = figure.add_subplot(rows, columns, place)
             samples, rate = sound.read(out / name / clip["asked"]["file"])
             mel = spectra.log_mel(samples.mean(0).numpy(), rate)
-            axes.imshow(
-                mel, origin="lower", aspect="auto", cmap="magma", vmin=-70, vmax=0, extent=(0, samples.shape[1] / rate, 0, 1)
-            )
-            title = textwrap.shorten(clip["asked"]["text"], 60, placeholder=" ...")
-            axes.set_title(
-                f"{title} {' '.join(clip['broken'])}", fontsize=7, color="red" if clip["broken"] else "black", parse_math=False
-            )
+            ends = (0, samples.shape[1] / rate, 0, 1)
+            axes.imshow(mel, origin="lower", aspect="auto", cmap="magma", vmin=-70, vmax=0, extent=ends)
+            words = textwrap.shorten(clip["asked"]["text"], 60, placeholder=" ...")
+            colour = "red" if clip["broken"] else "black"
+            axes.set_title(f"{words} {' '.join(clip['broken'])}", fontsize=7, color=colour, parse_math=False)
             axes.set_yticks([])
         figure.suptitle(name, fontsize=9)
         with renamed(folder / f"{name.replace(', ', '-').replace(' ', '-')}.png") as temporary:

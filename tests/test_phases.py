@@ -32,11 +32,13 @@ def test_sharp_attacks_are_told_from_smeared_ones():
     assert hissing["pre-echo"] == pytest.approx(20 * np.log10(0.1 / np.exp(-0.3)), abs=2)
 
 
-def test_every_way_finds_phases():
+def test_every_way_but_that_from_nothing_finds_phases():
     time = torch.arange(RATE // 2) / RATE
     audio = (0.3 * torch.sin(2 * torch.pi * 440 * time) * torch.exp(-3 * time))[None]
     spectrum = stft(audio, 512, 80)
     for name, way in phases.ways(512, 80, audio.shape[1]).items():
+        if name.startswith("zero"):
+            continue
         made = way(spectrum.abs(), spectrum)
         far = spectral_convergence(stft(made, 512, 80).abs(), spectrum.abs()).item()
         assert far < (1e-4 if name == "real phases" else 0.3), (name, far)
