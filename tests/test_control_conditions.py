@@ -15,7 +15,7 @@ from counterpoint.music import Key
 from counterpoint.recipe.system import begin_as
 from counterpoint.systems import jasco
 from counterpoint.systems.base import System
-from counterpoint.systems.jasco import JascoConfig
+from counterpoint.systems.jasco import Jasco, JascoConfig
 from counterpoint.systems.meanflow import MeanflowConfig, student_config
 from counterpoint.systems.musicgen import MusicgenConfig
 from counterpoint.types import Batch, Canvas, Spec
@@ -150,6 +150,10 @@ def test_a_model_that_is_told_more_begins_as_the_one_that_was_told_less(kind):
     drums_alone = build(kind, {"drums": {}})
     with pytest.raises(ValueError, match="does not go over into score, chords, melody, drums"):
         begin_as(system, drums_alone)  # else the weights of its drums would act on the tune
+    if isinstance(start, Jasco):
+        unshown = Jasco(start.config.model_copy(update={"canvas": 0.0}), SPEC)
+        with pytest.raises(ValueError, match="leave the canvas as it was"):
+            begin_as(system, unshown)  # else the weights of its score would act on what is given
     narrow = type(start)(replace_width(start.config), SPEC)
     with pytest.raises(ValueError, match="of another network"):
         begin_as(system, narrow)

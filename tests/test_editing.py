@@ -94,6 +94,15 @@ def test_what_is_given_stays_to_the_bit_or_the_task_is_refused(
     assert (whole[given.numpy()] == before[given[start : start + 2 * rate].numpy()]).all()
 
 
+def test_zero_shot_is_a_method_of_flows_that_are_not_distilled(models: dict[str, Model], file: Path) -> None:
+    own, led = (next(models["tiny"].takes(asked(file, spans=[(0.5, 1)], method=name))) for name in (None, "zero-shot"))
+    assert led.record["method"] == "zero-shot" and not torch.equal(own.audio, led.audio)
+    assert torch.equal(led.audio[:, :4000], own.audio[:, :4000])
+    for name in ("tiny-fast", "tiny-ar", "tiny-middle"):
+        with pytest.raises(ValueError, match=f"^{name} does not fill gaps by the method zero-shot; it knows"):
+            models[name].check(asked(file, spans=[(0.5, 1)] if name != "tiny-ar" else (), after=1.0, method="zero-shot"))
+
+
 @pytest.mark.parametrize("plan", ["auto", "none"])
 def test_what_lies_in_a_span_is_never_heard(models: dict[str, Model], file: Path, tmp_path: Path, plan: str) -> None:
     sound, rate = audio.read(file)
@@ -139,7 +148,7 @@ def test_what_is_made_is_as_loud_as_what_is_given_beside_it(tiny_model: Path, fi
     for gain in (1.0, 0.03):
         source = Take(gain * sound, rate, 0, {}, None).as_source()
         task = Task.of(request.read({"text": "piano", "source": source, "spans": [(0.5, 1.5)]}))
-        loud = codec.encode(editing.Heard.of(task, codec).audio[None]) * 0 + codec.encode(3 * sound[None])
+        loud = codec.encode(editing.Heard.of(task, codec).audio[None]) * 0 + codec.encode(2 * sound[None])
         made.append(editing.joined(task, loud, codec))
     torch.testing.assert_close(made[1], 0.03 * made[0], rtol=1e-3, atol=1e-5)
     assert audio.loudness(made[0][:, 4000:12000], rate) == pytest.approx(audio.loudness(sound, rate), abs=4)
@@ -161,6 +170,8 @@ def test_windows_fill_every_gap_and_hear_what_is_given(data: st.DataObject) -> N
     known = torch.zeros(frames, dtype=torch.bool)
     for start in data.draw(st.lists(st.integers(0, frames - 1), max_size=4)):
         known[start : start + data.draw(st.integers(1, 80))] = True
+    if known.all():
+        return
     some = bool(known.any())
     for window in windows.around(known, longest):
         assert 0 <= window.start < window.stop <= frames and window.stop - window.start <= longest
@@ -196,7 +207,7 @@ def test_a_take_goes_on_in_its_key_and_tempo_over_its_chords(models: dict[str, M
     take = models["tiny"].generate("a pop song in A minor, 120 bpm", seconds=8, seed=1, steps=1)
     score = take.score
     assert score is not None
-    plan = amendment.make("piano", task_with(take, before=4.0, after=8.0), 0, planner).score
+    plan = amendment.make("music", task_with(take, before=4.0, after=8.0), 0, planner).score
     assert (plan.key, plan.bpm, plan.metre, plan.seconds) == (score.key, score.bpm, score.metre, 20.0)
     assert np.allclose(np.diff(plan.beats), 0.5, atol=1e-6) and plan.beats[0] == pytest.approx(0.0, abs=1e-6)
     assert set(np.round(score.downbeats, 6) + 4.0) <= set(np.round(plan.downbeats, 6))
@@ -206,7 +217,7 @@ def test_a_take_goes_on_in_its_key_and_tempo_over_its_chords(models: dict[str, M
         kept = [(round(n.start - 4, 6), n.pitch) for n in own.notes if 4 <= n.start < 12]
         assert kept == [(round(n.start, 6), n.pitch) for n in track.notes]
     new = [n for track in plan.tracks for n in track.notes if n.start < 4 or n.start >= 12]
-    assert len(new) > 10 and min(n.start for n in new) < 2 and max(n.start for n in new) > 18
+    assert len(new) > 10 and min(n.start for n in new) < 2 and max(n.start for n in new) > 17
     if planner == "rules" and score.metre.name == "4/4":  # bars last 2 s
 
         def chord_at(time: float) -> object:
@@ -233,6 +244,9 @@ def test_what_nobody_has_written_is_heard(models: dict[str, Model]) -> None:
     assert plan.score.bpm == pytest.approx(120, rel=0.01) and plan.score.key == score.key
     assert "what is heard" in plan.note
     assert any(n.start > 16 for track in plan.score.tracks for n in track.notes)
+    gap = amendment.make("a pop song", task_with(played, spans=[(3.0, 5.5)]), 0).score
+    assert gap.bpm == pytest.approx(120, rel=0.01) and gap.key == score.key
+    assert any(3 <= n.start < 5.5 for track in gap.tracks for n in track.notes)
     silent = Take(torch.zeros(1, 16000), 16000, 0, {}, None)
     assert "nothing was heard" in amendment.make("a pop song", task_with(silent, after=2.0), 0).note
 
@@ -352,6 +366,8 @@ MISTAKES = [
     (["continue", "FILE", "piano", "--seconds", "700"], "must last from 0.1 to 600 seconds"),
     (["continue", "FILE", "piano", "--seconds", "599"], "tiny makes at most 600 seconds"),
     (["continue", "FILE", "piano", "-o", "FILE"], "take.wav is what is given, and would be lost"),
+    (["retake", "FILE", "-o", "FILE"], "take.wav is what is given, and would be lost"),
+    (["regenerate", "FILE", "-o", "FILE"], "take.wav is what is given, and would be lost"),
     (["retake", "STEREO"], "stereo.wav holds no record of how it was made"),
     (["retake", "STEREO", "--strength", "0.5"], "stereo.wav does not tell how it was made; describe its music in words"),
     (["regenerate", "STEREO"], "stereo.wav holds no record of how it was made"),

@@ -328,7 +328,8 @@ def test_items_with_unequal_beginnings_equal_each_alone(system):
 
 
 def test_a_task_that_was_not_learnt_is_refused():
-    generator_only = JascoConfig.tiny().model_copy(update={"canvas": 0.0}).build(SPEC)
+    flow = JascoConfig.tiny().model_copy(update={"canvas": 0.0})  # which fills gaps zero-shot
+    generator_only = student_config(flow, MeanflowConfig(), jasco.Sampling(steps=3, guidance={"all": 1.0})).build(SPEC)
     given = torch.zeros(1, FRAMES, dtype=torch.bool)
     given[:, :3] = True
     with pytest.raises(ValueError, match="continue"):

@@ -5,13 +5,14 @@ missing are then composed on the same grid: in the tempo, the metre and the key,
 of what is given, unless the words ask for others.  A model that writes scores reads the given bars instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
 
 import numpy as np
 
 from counterpoint import planning
+from counterpoint.analysis.heard import MELODY_RATE, Heard
 from counterpoint.analysis.hearing import hear
 from counterpoint.data.corpus.compose import compose
 from counterpoint.data.corpus.reading import read
@@ -30,6 +31,8 @@ SAME_LENGTH = 0.05
 """Seconds by which a take's plan and its audio may differ: beyond that, the file was cut since it was made."""
 PERIODS = (4, 8, 2, 1)
 """Bars after which chords may recur, the likeliest first."""
+LISTENED = 1.0
+"""Seconds of a stretch that stays below which little can be heard in it."""
 RECURS = 0.75
 """Share of the bars that have to be as those a period before."""
 
@@ -70,15 +73,48 @@ def _own(task: Task) -> _Known | None:
 
 
 def _heard(task: Task, words: Brief) -> _Known | None:
-    """What is heard of what stays."""
-    laid = task.laid()[:, task.first : task.first + task.source.audio.shape[-1]].float()
-    heard = hear(laid, task.rate)
+    """What is heard of what stays, each stretch by itself: silence between them would be heard as a slower pulse."""
+    heard = _together(task)
     try:
         score = sketch(heard, words.style)
     except ValueError:
         return None
     unsure = "".join(f"; {said}" for said in assumed(heard))
     return _Known(score, False, f"the plan goes on from what is heard in {task.source.name}{unsure}")
+
+
+def _together(task: Task) -> Heard:
+    """Tempo and key are those of the longest stretch; stretches below LISTENED are left out where there are others."""
+    last = task.first + task.source.audio.shape[-1]
+    gaps = [] if task.likeness else [(max(task.first, start), min(last, end)) for start, end in task.gaps]
+    edges = [task.first, *(edge for gap in gaps if gap[0] < gap[1] for edge in gap), last]
+    runs = [(edges[i], edges[i + 1]) for i in range(0, len(edges), 2) if edges[i] < edges[i + 1]]
+    longest = max(runs, key=lambda run: run[1] - run[0])
+    runs = [run for run in runs if run == longest or run[1] - run[0] >= LISTENED * task.rate]
+    laid = task.laid().float()
+    parts = {(start - task.first) / task.rate: hear(laid[:, start:end], task.rate) for start, end in runs}
+    melody = np.zeros(ceil(task.source.seconds * MELODY_RATE) + 1, np.int16)
+    for start, heard in parts.items():
+        place = round(start * MELODY_RATE)
+        melody[place : place + len(heard.melody)] = heard.melody[: len(melody) - place]
+
+    def times(pick: Callable[[Heard], Sequence[float]]) -> tuple[float, ...]:
+        return tuple(start + time for start, heard in parts.items() for time in pick(heard))
+
+    main = parts[(longest[0] - task.first) / task.rate]
+    chords = [
+        ChordSpan(start + span.start, start + span.end, span.chord) for start, heard in parts.items() for span in heard.chords
+    ]
+    return Heard(
+        seconds=task.source.seconds,
+        tempo=main.tempo,
+        beats=times(lambda heard: heard.beats),
+        downbeats=times(lambda heard: heard.downbeats),
+        key=main.key,
+        chords=tuple(chords),
+        melody=melody[:-1],
+        drums={name: times(lambda heard, name=name: heard.drums[name]) for name in main.drums},
+    )
 
 
 def _moved(score: Score, later: float) -> Score:

@@ -228,7 +228,7 @@ def transformers_network(backbone: TransformerConfig) -> nn.Module:
         from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
     except ImportError as error:
         raise ValueError("The peer needs transformers; python -m pip install 'counterpoint[text]'.") from error
-    sizes = {"num_hidden_layers": backbone.depth, "ffn_dim": int(backbone.feedforward * backbone.width)}
+    sizes: dict[str, Any] = {"num_hidden_layers": backbone.depth, "ffn_dim": int(backbone.feedforward * backbone.width)}
     return MusicgenForCausalLM(MusicgenDecoderConfig(hidden_size=backbone.width, num_attention_heads=backbone.heads, **sizes))
 
 
@@ -254,8 +254,8 @@ def peer_codec(cell: Cell) -> dict[str, Any]:
     except ImportError as error:
         raise ValueError("The peer needs transformers; python -m pip install 'counterpoint[text]'.") from error
     ours = SIZES[cell.model][1]
-    shape = {"upsampling_ratios": list(ours.ratios), "num_filters": ours.filters, "hidden_size": ours.dim}
-    style = {"use_causal_conv": False, "use_conv_shortcut": False, "normalize": False, "pad_mode": "constant"}
+    shape: dict[str, Any] = {"upsampling_ratios": list(ours.ratios), "num_filters": ours.filters, "hidden_size": ours.dim}
+    style: dict[str, Any] = {"use_causal_conv": False, "use_conv_shortcut": False, "normalize": False, "pad_mode": "constant"}
     codec = EncodecModel(TheirConfig(sampling_rate=ours.sample_rate, codebook_size=ours.bins, **shape, **style)).eval()
     frames = torch.randn(cell.batch, ours.dim, round(cell.seconds * 50))
     with torch.inference_mode():

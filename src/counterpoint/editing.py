@@ -21,10 +21,12 @@ from counterpoint.source import Source
 from counterpoint.types import Canvas, View
 
 HEARD = -14.0
-"""LUFS at which a model hears what is given: that of what models learn from (`data/corpus`)."""
+"""LUFS at which a model hears what is given, or as near as its peaks allow: so is what models learn from (`data/corpus`)."""
 AROUND = 3.0
-"""Seconds beside a gap by whose loudness what is made is levelled."""
-MOST = 12.0
+"""Seconds on either side of a gap's ends by whose loudness what is made is levelled."""
+BRIEF = 1.0
+"""Seconds of what is made below which its loudness is that of single notes, and says nothing."""
+MOST = 9.0
 """Decibels by which it is turned up or down at most."""
 FADE = 0.02
 """Seconds of the crossfade at either end of a gap, within it."""
@@ -128,8 +130,8 @@ class Heard:
     @staticmethod
     def of(task: Task, codec: Codec) -> "Heard":
         audio = sound.resample(task.laid().float(), task.rate, codec.sample_rate)
-        level = sound.loudness(audio, codec.sample_rate)
-        gain = HEARD - level if level > -math.inf else 0.0
+        level, peak = sound.loudness(audio, codec.sample_rate), sound.true_peak(audio, codec.sample_rate)
+        gain = min(HEARD - level, CEILING - peak) if level > -math.inf else 0.0
         return Heard(audio * 10 ** (gain / 20), gain)
 
 
@@ -150,8 +152,8 @@ def canvas(task: Task, codec: Codec, view: View, levels: int) -> Canvas:
 def joined(task: Task, frames: Float[Tensor, "1 t d"], codec: Codec) -> Float[Tensor, "c n"]:
     """The result at the source's rate: what is given as it is, the gaps out of decoded `frames`.
 
-    What is made is turned up or down by as much as the codec's copy of what is given beside it is off (with a likeness: as it
-    is itself), and its peaks under CEILING, or under the highest peak that is given.
+    What is made is turned up or down to the loudness of what is given beside it (with a likeness: to that of what was there),
+    and its peaks under CEILING, or under the highest peak that is given.
     """
     result, heard = task.laid(), Heard.of(task, codec)
     ceiling = max(CEILING, min(0.0, sound.true_peak(result.float(), task.rate)))
@@ -186,14 +188,21 @@ def _regions(task: Task, codec: Codec, frames: int) -> list[range]:
 
 
 def _level(task: Task, heard: Heard, made: Float[Tensor, "c n"], first: int, rate: int) -> float:
-    """Decibels that what is made, from sample `first` on, lacks beside what is given."""
+    """Decibels that what is made, from sample `first` on, lacks beside what is given.
+
+    Of what is brief the codec's copy of what is given is judged in its stead.
+    """
     own = heard.audio[:, first : first + made.shape[-1]]
-    filled = torch.zeros(made.shape[-1], dtype=torch.bool)
+    filled, near = (torch.zeros(made.shape[-1], dtype=torch.bool) for _ in range(2))
     for gap in task.gaps:
         start, end = (max(0, round(task.at(sample, rate)) - first) for sample in gap)
         filled[start:end] = True
-    chosen = filled if task.likeness else ~filled
-    ours, theirs = (sound.loudness(audio[:, chosen], rate) if chosen.any() else -math.inf for audio in (own, made))
+        near[start : min(end, start + round(AROUND * rate))] |= gap[0] > 0
+        near[max(start, end - round(AROUND * rate)) : end] |= gap[1] < task.total
+    given, judged = (filled, filled) if task.likeness else (~filled, near if near.sum() >= BRIEF * rate else ~filled)
+    ours, theirs = (
+        sound.loudness(audio[:, part], rate) if part.any() else -math.inf for audio, part in ((own, given), (made, judged))
+    )
     return min(MOST, max(-MOST, ours - theirs)) if min(ours, theirs) > -math.inf else 0.0
 
 

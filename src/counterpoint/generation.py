@@ -16,12 +16,10 @@ import counterpoint
 from counterpoint import amendment, editing, planning, request, runtime, sampler, tries, windows
 from counterpoint import audio as sound
 from counterpoint.chart import print_chart
-from counterpoint.conditioners.text import T5Config
-from counterpoint.conditioners.words import WordsConfig, tokenize
 from counterpoint.config import Config
 from counterpoint.controls.given import digests
 from counterpoint.controls.held import Held
-from counterpoint.controls.told import laid_out, values_of, windowed
+from counterpoint.controls.told import laid_out, unheard, values_of, windowed
 from counterpoint.editing import Task
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import SYSTEMS, Checkpoint, Manifest
@@ -370,18 +368,6 @@ class Job:
 
 def _source(given: object) -> object:
     return given.as_source() if isinstance(given, Take) else given
-
-
-def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
-    """The words of a prompt that a model without a plan does not hear: those not in its vocabulary, or beyond its longest.
-
-    T5 has pieces for every word.
-    """
-    if isinstance(words, T5Config):
-        return ()
-    tokens = tokenize(text)
-    heard = set(words.vocabulary) & set(tokens[: words.longest])
-    return tuple(token for token in dict.fromkeys(tokens) if token not in heard)
 
 
 def share(progress: Progress | None, i: int, count: int) -> Progress | None:

@@ -59,11 +59,15 @@ def asked(record: Mapping[str, Any], model: Model, given: str | Path | Take, sou
     content |= {} if score is not None else {"plan": "none"}
     content |= {name: record[name] for name in ("before", "after", "spans", "method", "tries") if name in record}
     content |= {"source": found} if found is not None else {"seconds": record["seconds"]}
-    content |= record.get("controls", {})
-    if record["weights"] == model.checkpoint.version:
-        own = model.checkpoint.config.sampling.model_dump(mode="json")
-        content |= {name: value for name, value in record["sampling"].items() if value != own.get(name)}
-    return request.read(content)
+    return request.read(content | _settings(record, model))
+
+
+def _settings(record: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """Controls, and the sampler's settings where the model is the same."""
+    own = model.checkpoint.config.sampling.model_dump(mode="json")
+    same = record["weights"] == model.checkpoint.version
+    changed = {name: value for name, value in record["sampling"].items() if same and value != own.get(name)}
+    return record.get("controls", {}) | changed
 
 
 def regenerate(
@@ -128,9 +132,11 @@ def another(
     record = dict(audio.record)
     if text is None and not record:
         raise ValueError(f"{audio.name} does not tell how it was made; describe its music in words, too.")
-    content: dict[str, Any] = {"text": text or record["prompt"], "source": audio, "strength": strength, "count": count}
+    content: dict[str, Any] = _settings(record, model) if record else {}
+    content |= {"text": text or record["prompt"], "source": audio, "strength": strength, "count": count}
     content |= {"seed": (record["seed"] + 1 if record else 0) if seed is None else seed}
     content |= {"plan": "none"} if record.get("plan") == "none" else {}
+    content.pop("method", None)  # which filled gaps, and here is none
     return request.read(content)
 
 

@@ -58,10 +58,6 @@ def check_candidates(count: object) -> int:
     return checks.whole(count, "The number of takes to choose from", 1, 64)
 
 
-def _check_tries(count: object) -> int:
-    return checks.whole(count, "The number of tries", 1, 64)
-
-
 def _check_plan_seed(seed: object) -> int | None:
     return None if seed is None else checks.whole(seed, "The seed of the plan", 0, 2**63 - 1)
 
@@ -150,6 +146,10 @@ def _check_top_k(count: object) -> int | None:
 
 def _check_top_p(share: object) -> float | None:
     return None if share is None else checks.between(share, "top_p", 0.0, 1.0)
+
+
+def _check_tries(count: object) -> int:
+    return checks.whole(count, "The number of tries", 1, 64)
 
 
 def _check_strength(strength: object) -> float | None:

@@ -6,6 +6,7 @@ large autoregressive models, 16 for large flows where the processor multiplies t
 no memory.  Only backbones and heads change; embeddings, conditioners and codecs stay as they are.
 """
 
+import math
 import os
 import platform
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from counterpoint.nn.compact import Compact, Precision
@@ -50,15 +52,25 @@ def check(choice: str, device: torch.device, compiled: bool) -> None:
 
 
 def check_memory(folder: Path, choice: str) -> None:
-    """Raises ValueError where a checkpoint's weights, once as 32-bit floats and once as they stay, exceed what is free."""
-    stored = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
-    kept = 0.0 if choice in ("fp32", "auto") else BYTES[_precision(choice)] / 4
-    needed, free = int(stored * (2 + kept)), free_memory()
+    """Raises ValueError where a checkpoint's weights, as they are stored, as 32-bit floats and as they stay, exceed what is
+    free."""
+    kept = 0.0 if choice in ("fp32", "auto") else BYTES[_precision(choice)]
+    files = list(folder.rglob("*.safetensors"))
+    needed, free = sum(file.stat().st_size + int((4 + kept) * _numbers(file)) for file in files), free_memory()
     if free is not None and needed > free:
         raise ValueError(
             f"{folder.name} needs about {needed / 1e9:.1f} GB to load and {free / 1e9:.1f} GB are free; "
             "close other programs, or choose a smaller model."
         )
+
+
+def _numbers(file: Path) -> int:
+    """How many numbers a file of weights holds, from its head; what is damaged is told by its reader."""
+    try:
+        with safe_open(file, "pt") as tensors:
+            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    except SafetensorError:
+        return file.stat().st_size // 4
 
 
 def free_memory() -> int | None:

@@ -115,7 +115,7 @@ def _unlearnt(name: str, config: JascoConfig, asked: Request) -> str:
     sampling, distilled = config.sampling.model_copy(update=asked.sampling()), config.distilled
     if distilled is None:
         return ""
-    spans = SCHEDULES[sampling.schedule](sampling.steps).diff()
+    spans = sampling.strength * SCHEDULES[sampling.schedule](sampling.steps).diff()
     shortest, longest = float(spans.min()), float(spans.max())
     if distilled.shortest <= shortest + 1e-6 and longest <= distilled.longest + 1e-6:
         return ""

@@ -32,7 +32,8 @@ class Take:
     seconds or the words disagree, or a distilled model is guided anew), unknown (words), sampling (the settings), timings,
     sha256 (of the samples), made_on (what computed them), score (packed);
     plan_seed where it is not the seed, best_of (`adherence.best_of`) where it was chosen; of given audio, source (its file,
-    digest, length and rate), made (spans of the result) and how that was asked for; of files of controls, their digests."""
+    digest, length and rate), made (spans of the result) and how that was asked for, chosen
+    (of several tries); of files of controls, their digests."""
     score: Score | None
     controls: Controls = NO_CONTROLS
     """What was held on to, as it was laid out over the music."""

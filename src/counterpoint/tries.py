@@ -164,7 +164,7 @@ def best(
         audio = codec.decode(codec.as_frames(frames, system.view)) if count > 1 else None
         for i, seed in enumerate(own):
             wanted = None if asked is None else asked[i]
-            figures = {} if audio is None else judge(audio[i].float().cpu(), codec, canvas, i, wanted)
+            figures = {} if audio is None else judge(audio[i], codec, canvas, i, wanted)
             tried[i].append({"seed": seed, **attempt.told, **figures})
     kept = [_first_best([one.get("rank") for one in item]) for item in tried]
     chosen = torch.stack([made[number][i] for i, number in enumerate(kept)])
@@ -175,7 +175,7 @@ def judge(
     audio: Float[Tensor, "c n"], codec: Codec, canvas: Canvas, item: int, asked: Asked | None = None
 ) -> dict[str, float | None]:
     """The figures of one filling by their names; None where one cannot be told, such as of a seam in two seconds of sound."""
-    rate = codec.spec.rate
+    audio, rate = audio.detach().float().cpu(), codec.spec.rate
     length = audio.shape[-1] / codec.sample_rate
     spans = [(gap.start / rate, min(gap.stop / rate, length)) for gap in gaps(canvas.given[item])]
     heard = fit(audio, codec.sample_rate, spans, chroma)

@@ -41,10 +41,9 @@ REPORT = ".report.json"
 """What the report beside a file of audio ends in."""
 
 
-def make(model: "Model", asked: "Request", output: str | None, format: Format | None, report: bool) -> None:
-    """The pieces of a request, each written and told as soon as it is there."""
-    model.check(asked)
-    targets = files(asked, output, format, REPORT if report else "")
+def make(model: "Model", asked: "Request", file: str, output: str | None, format: Format | None, report: bool) -> None:
+    """The pieces of a request that `file` is the matter of, each written and told as soon as it is there."""
+    targets = files(asked, file, output, format, REPORT if report else "")
     started, written = perf_counter(), 0
     with (
         interruptible(lambda: f"{written} of {asked.count} pieces are written" if written else NOTHING),
@@ -58,10 +57,10 @@ def make(model: "Model", asked: "Request", output: str | None, format: Format | 
             written += 1
 
 
-def files(asked: "Request", output: str | None, format: Format | None, beside: str = "") -> list[Path]:
-    """Where the pieces go.  Raises ValueError where that is the given audio itself, which would be lost."""
-    given = [] if asked.source is None else [Path(asked.source.name)]
-    kept = "flac" if given and given[0].suffix.lower() == ".flac" else None
+def files(asked: "Request", file: str, output: str | None, format: Format | None, beside: str = "") -> list[Path]:
+    """Where the pieces go.  Raises ValueError where that is what is given, which would be lost."""
+    given = [Path(file).expanduser(), *([] if asked.source is None else [Path(asked.source.name)])]
+    kept = "flac" if given[0].suffix.lower() == ".flac" else None
     suffix = format or (kept if output is None or not Path(output).suffix else None)
     seeds = range(asked.seed, asked.seed + asked.count)
     targets = [destination.audio_file(asked.text, output, suffix, seed, asked.count, beside) for seed in seeds]
@@ -83,7 +82,7 @@ def tell(take: "Take", path: Path, elapsed: float) -> None:
     if "source" in take.record:
         spans, file = ", ".join(f"{start:g}:{end:g}" for start, end in take.record["made"]), take.record["source"]["file"]
         stays = take.record["made"] != [[0, seconds]]
-        say(f"  made: {spans}" + (f"; all else is {file}, sample for sample" if stays else f", after {file}"))
+        say(f"  made: {spans}" + (f"; all else is {file}, sample for sample" if stays else f", varied from {file}"))
         if path.suffix.lower() in (".mp3", ".ogg"):
             say(f"  note: {path.suffix} changes every sample; write .wav or .flac to keep what is given to the bit")
     say(f"  plan: {take.record['summary']}")

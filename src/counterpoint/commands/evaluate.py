@@ -151,7 +151,9 @@ def _short(asking: Asking, sampling: Sampler, settings: "Settings") -> str:
 
 def _is_audio(path: Path) -> bool:
     """A folder that is no checkpoint, or a manifest."""
-    return path.is_file() or (path.is_dir() and not (path / "config.json").is_file())
+    from counterpoint.hub.location import LAYOUTS
+
+    return path.is_file() or (path.is_dir() and not any((path / name).is_file() for name in LAYOUTS))
 
 
 def _is_codec(source: str) -> bool:

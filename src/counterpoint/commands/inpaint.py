@@ -50,4 +50,4 @@ def inpaint(
     given = {"source": file, "spans": span, "method": method, "tries": tries, "strength": strength}
     planned = {"plan": plan, "plan_seed": plan_seed, "planner": planner}
     asked = request.read({"text": prompt, "seed": seed, "count": count, **given, **planned, **(sampling or {})})
-    editing.make(generation.load(model or "jasco-tiny", device), asked, output, format, report)
+    editing.make(generation.load(model or "jasco-tiny", device), asked, file, output, format, report)

@@ -43,4 +43,4 @@ def retake(
     record = read_record(file) if strength is not None else provenance.record_of(file)
     loaded = provenance.load(record, model, device) if record else generation.load(model or "jasco-tiny", device)
     asked = provenance.another(loaded, file, seed, prompt, strength, count, source)
-    editing.make(loaded, asked, output, format, report)
+    editing.make(loaded, asked, file, output, format, report)

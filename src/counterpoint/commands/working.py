@@ -73,7 +73,7 @@ def check(working: Working, others: dict[str, bool], compared: str | None, count
 def make(asked: "Request", model: str, output: str | None, format: str | None, device: str, working: Working) -> None:
     """Make what is asked in that way."""
     if "prompts" in working:
-        many(asked, model, output, device, working, format)
+        many(asked, working["prompts"], model, output, device, working, format)
     else:
         stream(asked, model, output, device, working)
 
@@ -96,13 +96,15 @@ def stream(asked: "Request", model: str, output: str | None, device: str, workin
     report_unknown(music.record["unknown"])
 
 
-def many(asked: "Request", model: str, output: str | None, device: str, working: Working, format: str | None) -> None:
+def many(
+    asked: "Request", prompts: Path, model: str, output: str | None, device: str, working: Working, format: str | None
+) -> None:
     """Make all prompts of a file."""
     from counterpoint import many as batches
 
     if output is None:
         raise ValueError("--prompts makes many files; name the folder for them with --output.")
-    wanted = batches.read(working["prompts"], asked, Path(output), format or "wav")
+    wanted = batches.read(prompts, asked, Path(output), format or "wav")
     missing = [piece for piece in wanted if not piece.is_there()]
     if missing:
         destination.check_writable(missing[0].path)

@@ -48,8 +48,8 @@ class MelodyConfig(Config):
 class Chroma(Conditioner):
     """Int "t" (see `paint_melody`) | None -> context "b s h": the pitch class at each of s moments, projected.
 
-    A shorter tune is said again and again; where nothing sounds, and where no tune is told, stands C, as in the released
-    models, whose chroma is that of a recording's loudest class.
+    A shorter tune is said again and again.  Where nothing sounds, and where no tune is told, stands C: the first class, which
+    the released models are told of silence.
     """
 
     def __init__(self, moments: int, every: float, width: int) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 from counterpoint.codecs.base import Codec
 from counterpoint.conditioners.drums import DrumsConfig
 from counterpoint.conditioners.score import paint
+from counterpoint.conditioners.text import T5Config
+from counterpoint.conditioners.words import WordsConfig, tokenize
 from counterpoint.controls.held import Held
 from counterpoint.controls.lanes import lanes
 from counterpoint.data.corpus.reading import read
@@ -53,3 +55,15 @@ def windowed(values: Mapping[str, Any], here: slice) -> dict[str, list[Any]]:
         return value[here] if isinstance(value, np.ndarray) else value
 
     return {name: [cut(value)] for name, value in values.items()}
+
+
+def unheard(text: str, words: WordsConfig | T5Config) -> tuple[str, ...]:
+    """The words of a prompt that a model without a plan does not hear: those not in its vocabulary, or beyond its longest.
+
+    T5 has pieces for every word.
+    """
+    if isinstance(words, T5Config):
+        return ()
+    tokens = tokenize(text)
+    heard = set(words.vocabulary) & set(tokens[: words.longest])
+    return tuple(token for token in dict.fromkeys(tokens) if token not in heard)

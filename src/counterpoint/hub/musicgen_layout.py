@@ -18,7 +18,7 @@ WHOLE, DECODER = "musicgen", "musicgen_decoder"
 """Their names for the model with its text encoder and codec, and for the network that predicts tokens."""
 
 MELODY = "musicgen_melody"
-"""Their name for the model that hears words and a tune's chroma before the frames; its network ends as DECODER, too."""
+"""Their name for the model that hears a tune's chroma and words before the frames."""
 
 SETTINGS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim", "vocab_size", "num_codebooks")
 """What the network's settings have to state."""

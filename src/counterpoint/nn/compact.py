@@ -5,7 +5,7 @@ Weights take 32 or 16 bits as floats, 8 with one scale for each row, or 4 with a
 they are multiplied with is never rounded to fewer than 16 bits.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -45,14 +45,14 @@ def _four_bits(weight: Float[Tensor, "n k"]) -> Matrix:
     middle = (low + 8 * scale).bfloat16().float()  # what the kernel adds: a weight is (whole - 8) * scale + middle
     whole = ((groups - middle) / scale + 8).round().clamp(0, 15).flatten(1).int()
     told = torch.stack((scale[..., 0].T, middle[..., 0].T), dim=-1)  # g n 2
-    return Matrix(torch._convert_weight_to_int4pack_for_cpu(whole, 1), told.bfloat16().contiguous())
+    return Matrix(torch.ops.aten._convert_weight_to_int4pack_for_cpu(whole, 1), told.bfloat16().contiguous())
 
 
 def multiply(x: Float[Tensor, "r k"], matrix: Matrix) -> Float[Tensor, "r n"]:
     """x W^T as 32-bit floats."""
     weight, scale = matrix
     if weight.dtype == torch.uint8:
-        return torch._weight_int4pack_mm_for_cpu(x.bfloat16(), weight, GROUP, scale).float()
+        return torch.ops.aten._weight_int4pack_mm_for_cpu(x.bfloat16(), weight, GROUP, scale).float()
     if len(x) <= FEW and torch.compiler.is_compiling():
         product = _row_by_row(x, weight)
     elif weight.dtype == torch.int8:
@@ -96,5 +96,5 @@ class Compact(nn.Module):
         return product if self.bias is None else product + self.bias
 
 
-COMPILING: dict[str, str | int | bool] = {"cpp.enable_floating_point_contract_flag": "fast"}
-"""For torch's compiler: products are added to sums in one operation."""
+COMPILING: dict[str, Any] = {"cpp.enable_floating_point_contract_flag": "fast", "size_asserts": False}
+"""For torch's compiler: products are added to sums in one operation, and shapes, which are guarded, not checked again."""

@@ -106,6 +106,7 @@ class Swift(nn.Module):
         shrink(plain, precision)
         self._step = torch.compile(step, options=COMPILING) if compiled else None
         self._weights: list[Weights] = []
+        self._begun = False
 
     def remember(self, batch: int, length: int, context: int) -> Memory:
         """See Transformer; keys and values take 16 bits where the weights take no more."""
@@ -124,6 +125,7 @@ class Swift(nn.Module):
         """See Transformer."""
         few = x.shape[0] <= FEW and x.shape[1] == 1
         if self._step is None or memory is None or memory.length < 2 or not few or cond.vector is not None:
+            self._begun = False
             return self.plain(x, cond, time, mask, memory, ahead, positions)  # torch makes no dynamic size of 0 or 1
         places = torch.full((1,), memory.length, device=x.device) if positions is None else positions[:, -1]
         x, rotary = x[:, 0], None
@@ -134,7 +136,11 @@ class Swift(nn.Module):
         self._weights = self._weights or [_weights(block) for block in self.plain.blocks]
         seen = _seen(memory.length, memory.blocks[0].own.key)
         for weights, block in zip(self._weights, memory.blocks, strict=True):
-            x, key, value, block.recent = self._step(x, weights, _past(block, cond, seen), rotary, self.config.heads)
+            past = _past(block, cond, seen)
+            if not self._begun:
+                _may_grow(past)
+                self._begun = True
+            x, key, value, block.recent = self._step(x, weights, past, rotary, self.config.heads)
             block.own.append(key[:, :, None], value[:, :, None])
         return self.plain.norm(x)[:, None]
 
@@ -147,10 +153,17 @@ def _seen(length: int, key: Tensor) -> Bool[Tensor, " s"]:
 
 def _past(block: BlockMemory, cond: Cond, seen: Tensor) -> Past:
     key, value = (part[:, :, : len(seen)] for part in (block.own.key, block.own.value))
-    for tensor, axis in ((key, 2), (value, 2), (seen, 0)):
-        torch._dynamo.mark_dynamic(tensor, axis)
     told = (None, None) if block.told is None else block.told.filled()
     return Past(key, value, seen, *told, cond.mask, block.recent)
+
+
+def _may_grow(past: Past) -> None:
+    """Have what is compiled first hold for any length of the past and of the context."""
+    for tensor, axis in ((past.key, 2), (past.value, 2), (past.seen, 0)):
+        torch._dynamo.mark_dynamic(tensor, axis)
+    for tensor, axis in ((past.told_key, 2), (past.told_value, 2), (past.told_mask, 1)):
+        if tensor is not None and tensor.shape[axis] > 1:
+            torch._dynamo.mark_dynamic(tensor, axis)
 
 
 def _weights(block: nn.Module) -> Weights:

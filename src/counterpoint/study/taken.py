@@ -12,7 +12,7 @@ from torch import Tensor
 
 from counterpoint import audio as sound
 from counterpoint import config as settings
-from counterpoint import rng
+from counterpoint import rng, tries
 from counterpoint.codecs.base import Codec
 from counterpoint.config import Config
 from counterpoint.data.index import index
@@ -33,7 +33,7 @@ PART = 16
 """Clips that are made side by side."""
 SLOW = 10
 """How much more an operation of autoregression takes than one of flow: all weights are read for every token."""
-HEARD = 0.4
+HEARD = 0.25
 """Seconds that it takes to listen to a second of a clip and to compare it, roughly."""
 
 
@@ -100,7 +100,8 @@ class Taken(Part):
     """What a network makes of held-out clips.
 
     It is told `told`, and drawn from with its own sampling, changed as recipes are ("steps=10").  With `gap_seconds` a span so
-    long is to be filled, `margin_seconds` from both ends at least; else all of a clip.
+    long is to be filled, `margin_seconds` from both ends at least; else all of a clip.  Of several `tries` each clip keeps the
+    one that fits best (`counterpoint.tries`).
     """
 
     network: Network
@@ -111,12 +112,13 @@ class Taken(Part):
     metrics: tuple[str, ...] = ("frechet", "text")
     gap_seconds: float = 0.0
     margin_seconds: float = 0.0
+    tries: int = 1
 
     def needs(self) -> tuple[Part, ...]:
         return (self.network, self.held.frames)
 
     def recipe(self) -> Mapping[str, Any]:
-        names = ("told", "sampling", "metrics", "gap_seconds", "margin_seconds")
+        names = ("told", "sampling", "metrics", "gap_seconds", "margin_seconds", "tries")
         asked = {name: getattr(self, name) for name in names}
         return json.loads(json.dumps({**asked, "held": self.held.plain(), "ears": vars(self.ears)}))
 
@@ -168,7 +170,7 @@ class Taken(Part):
             values = {name: [clip.values.get(name) for clip in part] for name in self.told}
             seeds = [rng.mix(0, first + i) for i in range(len(part))]
             with torch.inference_mode(), torch.autocast(device.partition(":")[0], torch.bfloat16):
-                filled = system.generate(asked, values, seeds, sampling)
+                filled, _ = tries.best(system, codec, asked, values, seeds, sampling, self.tries)
             with torch.inference_mode():
                 frames = filled.float() if filled.is_floating_point() else filled
                 heard = codec.decode(codec.as_frames(frames, system.view), samples).float().cpu()
@@ -191,12 +193,12 @@ class Taken(Part):
 
     def flops(self) -> float:
         """One pass a token, or one for each evaluation; guidance asks twice."""
-        network, seconds = self.network, self.held.seconds
+        network, seconds, clips = self.network, self.held.seconds, self.tries * self.held.clips
         if network.autoregressive:
-            return 2 * self.held.clips * network.forward(seconds)
+            return 2 * clips * network.forward(seconds)
         steps = next((int(text.partition("=")[2]) for text in self.sampling if text.startswith("steps=")), 50)
         twice = 1 if "guidance={all=1}" in self.sampling else 2
-        return twice * steps * self.held.clips * network.forward(seconds) * (2 if "method=zero-shot" in self.sampling else 1)
+        return twice * steps * clips * network.forward(seconds) * (2 if "strategy=inversion" in self.sampling else 1)
 
     def seconds(self, flops: float) -> float:
         slow = SLOW if self.network.autoregressive else 1
