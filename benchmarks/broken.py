@@ -1,11 +1,10 @@
-"""Is a take broken, whatever was asked?  Seven faults, each one measured figure beyond what music of the corpus ever reaches.
+"""Is a take broken, whatever was asked?  Six faults, each one measured figure beyond what music of the corpus ever reaches.
 
     python benchmarks/broken.py runs/corpus --clips 300     # quantiles of every figure, from which LIMITS were read
 
 `buzz` is a tone below 4 kHz whose level hardly moves, `metallic tail` one above it that never ceases; `flicker` is loudness
-that beats at the codec's 25 frames a second; `noise`, `texture` (sound of which nothing comes back: no bar, no stroke) and
-`silence` are what generation may collapse into; `drift` is a level that runs away.  Clips are measured at one loudness (-16
-LUFS), mono.
+that beats at the codec's 25 frames a second; `noise` and `silence` are what generation may collapse into; `drift` is a level
+that runs away.  Clips are measured at one loudness (-16 LUFS), mono.
 """
 
 import argparse
@@ -18,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from scipy import signal
 
-import spectra
 from counterpoint import audio as sound
 from counterpoint.data.folder import read_folder
 
@@ -27,19 +25,16 @@ Array = NDArray[np.float64]
 LOUDNESS = -16.0
 SIZE, HOP = 4096, 1024
 """Samples of a window and between windows, at 32 kHz."""
-FAULTS = ("buzz", "metallic tail", "flicker", "noise", "texture", "silence", "drift")
+FAULTS = ("buzz", "metallic tail", "flicker", "noise", "silence", "drift")
 LIMITS: dict[str, float] = {
     "buzz": -1.5,
     "metallic tail": -10.0,
     "flicker": 16.0,
     "noise": 0.35,
-    "texture": 0.62,
     "silence": 0.1,
     "drift": 8.0,
 }
 """A take is broken where a figure is larger; each lies clearly beyond the farthest of 160 held-out clips of the corpus."""
-SHORTEST = 2.0
-"""Seconds by which two moments must be apart to count as a repetition."""
 _QUIET = -50.0  # dBFS of 50 ms below which nothing is heard beside music of -16 LUFS
 _BLOCK = 0.05  # seconds
 
@@ -56,8 +51,8 @@ def faults(audio: Array, rate: int) -> dict[str, float]:
 
     buzz: how little the level of the steadiest of the loud bins moves, less its standard deviation in dB; metallic tail: dB by
     which a bin lies above the mean level of all bins in all but a twentieth of the frames; flicker: dB by which loudness moves
-    more at 25 Hz than near it; noise: the flattest second's spectral flatness, 0 to 1; texture: 1 less `repetition`; silence:
-    share of time; drift: dB between the first third and the last.
+    more at 25 Hz than near it; noise: the flattest second's spectral flatness, 0 to 1; silence: share of time; drift: dB
+    between the first third and the last.
     """
     power = np.square(np.abs(signal.stft(audio, rate, nperseg=SIZE, noverlap=SIZE - HOP, boundary=None, padded=False)[2]))
     hertz = np.arange(power.shape[0]) * rate / SIZE
@@ -67,7 +62,6 @@ def faults(audio: Array, rate: int) -> dict[str, float]:
         "metallic tail": float((_decibels(np.quantile(power[hertz >= 4000], 0.05, axis=1)) - _decibels(power.mean())).max()),
         "flicker": _beating(audio, rate, 25.0),
         "noise": _flattest(power[(hertz >= 100) & (hertz < 12000)], round(rate / HOP)),
-        "texture": 1 - repetition(spectra.level_mel(audio.astype(np.float32), rate), rate / spectra.HOP),
         "silence": float(np.mean(_decibels(_blocks(audio, round(_BLOCK * rate))) < _QUIET)),
         "drift": float(abs(_decibels(thirds[0].mean()) - _decibels(thirds[2].mean()))),
     }
@@ -107,26 +101,6 @@ def _beating(audio: Array, rate: int, at: float) -> float:
     frequencies, density = signal.welch(level - level.mean(), 1 / 0.004, nperseg=min(len(level), 512))
     away = np.abs(frequencies - at)
     return float(_decibels(density[away < 0.6].max()) - _decibels(density[(away > 3) & (away < 7)].mean()))
-
-
-def repetition(mel: Array, rate: float) -> float:
-    """How much of a clip is heard again in it: the mean, over its seconds, of the highest correlation with another moment.
-
-    Seconds of log-mel bands "m t" less each band's mean, one every quarter of a second, compared with all that begin SHORTEST
-    seconds or more away; 1 for a loop.  Silence repeats itself.
-    """
-    length, apart = round(rate), round(SHORTEST * rate)
-    centred = mel - mel.mean(1, keepdims=True)
-    patches = (
-        np.lib.stride_tricks.sliding_window_view(centred, length, axis=1).transpose(1, 0, 2).reshape(-1, len(mel) * length)
-    )
-    size = np.linalg.norm(patches, axis=1, keepdims=True)
-    patches = patches / np.maximum(size, 1e-9)
-    starts = np.arange(0, len(patches), round(rate / 4))
-    alike = patches[starts] @ patches.T
-    alike[:, (size < 1e-6).ravel()] = 1.0
-    alike[np.abs(starts[:, None] - np.arange(len(patches))) < apart] = -1.0
-    return float(alike.max(1).mean())
 
 
 def main() -> None:

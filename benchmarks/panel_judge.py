@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 Asked = Mapping[str, Any]
 
 FIGURES, FRAMES = "judged.json", "log-mel.npy"
+SHORTEST = 2.0
+"""Seconds by which two moments must be apart to count as a repetition."""
 
 
 def judge_folder(folder: Path, rows: Sequence[Asked], pool: Executor) -> int:
@@ -56,7 +58,7 @@ def judge(clip: Path, asked: Asked, other: Asked) -> tuple[dict[str, Any], NDArr
         "asked": asked,
         "faults": found,
         "broken": broken(found),
-        "alone": _alone(heard) | {"repetition": 1 - found["texture"]},
+        "alone": _alone(heard),
         "follows": heard.follows(asked),
         "chance": heard.follows(other),
     }
@@ -109,4 +111,25 @@ def _alone(heard: Heard) -> dict[str, float]:
         "above 5 kHz, dB": spectra.high_band_ratio(heard.audio, heard.rate),
         "dispersion, dB": spectra.dispersion(mel),
         "onsets a second": len(analysers.onsets(heard.sound)) / heard.sound.seconds,
+        "repetition": repetition(mel, heard.rate / spectra.HOP),
     }
+
+
+def repetition(mel: Array, rate: float) -> float:
+    """How much of a clip is heard again in it: the mean, over its seconds, of the highest correlation with another moment.
+
+    Seconds of log-mel bands "m t" less each band's mean, one every quarter of a second, compared with all that begin SHORTEST
+    seconds or more away; 1 for a loop.  Silence repeats itself.
+    """
+    length, apart = round(rate), round(SHORTEST * rate)
+    centred = mel - mel.mean(1, keepdims=True)
+    patches = (
+        np.lib.stride_tricks.sliding_window_view(centred, length, axis=1).transpose(1, 0, 2).reshape(-1, len(mel) * length)
+    )
+    size = np.linalg.norm(patches, axis=1, keepdims=True)
+    patches = patches / np.maximum(size, 1e-9)
+    starts = np.arange(0, len(patches), round(rate / 4))
+    alike = patches[starts] @ patches.T
+    alike[:, (size < 1e-6).ravel()] = 1.0
+    alike[np.abs(starts[:, None] - np.arange(len(patches))) < apart] = -1.0
+    return float(alike.max(1).mean())
