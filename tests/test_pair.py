@@ -44,6 +44,7 @@ MAY_DIFFER = {
     "system.backbone.causal": "tokens are made one after another, frames all at once",
     "system.backbone.time": "only flow runs along a time",
     "system.backbone.skips": "section 4.2: flow has them, MusicGen's network does not; the tiny pair has them in both",
+    "system.prefix": "what is said before the tokens, as in MusicGen's melody model; flow adds what it is told to frames",
     "system.delays": "how levels of tokens follow each other; frames have no levels",
     "system.noise": "chance tokens in the history, against exposure bias; flow has no history",
     "system.head_bias": "of the layers that predict tokens (both leave biases out at the paper's size)",
