@@ -82,7 +82,7 @@ def picture(takes: Mapping[str, tuple[Take, Judged]]) -> bytes:
         above.set_yticks([])
         _roll(below, judged.heard, seconds)
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=72, format="png")
+    figure.savefig(buffer, dpi=100, format="png")
     small = io.BytesIO()
     Image.open(buffer).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
     return small.getvalue()
