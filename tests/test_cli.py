@@ -353,9 +353,12 @@ cli.main()
     command = [sys.executable, "-c", code, "generate", PROMPT, "--model", str(tiny_model), "--seconds", "60", "--steps", "1000"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen([*command, "--count", "64"], **pipes, text=True, cwd=tmp_path)
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, err) == (130, "stopped; nothing was written\n")
     assert not files(tmp_path)
 
