@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from counterpoint import audio as sound
-from counterpoint import request
+from counterpoint import request, sampler
 from counterpoint.data.latents import LatentDataset
 from counterpoint.evaluation.evaluation import Settings, evaluate
 from counterpoint.evaluation.sets import ClipSet, gather
@@ -63,15 +63,14 @@ def make(arguments: argparse.Namespace) -> None:
     """The clips of every cell that the model can be asked for."""
     loaded = checkpoint.load(arguments.model)
     system, codec = loaded.system.eval(), loaded.codec
-    sampling, suffix = loaded.config.sampling, ""
-    if arguments.guidance is not None:
-        sampling = sampling.model_copy(update={"guidance": parse_guidance(arguments.guidance)})
-        suffix = f", guidance {arguments.guidance}"
+    told = {} if arguments.guidance is None else {"guidance": parse_guidance(arguments.guidance)}
+    suffix = f", guidance {arguments.guidance}" if told else ""
     chosen = list(held_out(arguments.latents))[: arguments.clips]
     for cell in arguments.cells or CELLS:
         if not set(CELLS[cell]) <= set(system.conditions):
             continue
         folder = arguments.out / f"{Path(arguments.model).name}{suffix}" / cell.replace(" ", "-")
+        sampling = sampler.usual(loaded.config, "score" in CELLS[cell]).model_copy(update=told)
         started, rows = time.monotonic(), []
         for first in range(0, len(chosen), PART):
             part = [(clips.rows[i][1]["id"], clips.item(i, 0).values) for clips, i in chosen[first : first + PART]]

@@ -1,9 +1,8 @@
 """The 193 chord labels that the paper's chord control knows, and every chord as one of them.
 
-The labels are those of Chordino as JASCO uses them (Tal et al. 2024): none, twelve roots in ten qualities, and 72 slash chords.
-The published list (AudioCraft's assets/chord_to_index_mapping.pkl) was not at hand when models first learnt these numbers: of
-its six patterns of slash chords four are here; for a major chord over its second or its minor seventh there stands here a minor
-one over its third or fifth.  The numbers are ours, too; `hub/jasco_layout.py` holds those of the published models.
+The labels are those of Chordino as JASCO uses them (Tal et al. 2024; AudioCraft's assets/chord_to_index_mapping.pkl): none,
+twelve roots in ten qualities, and 72 slash chords.  The numbers are ours; `hub/jasco_layout.py` holds those of the published
+models.
 """
 
 from counterpoint.music import PITCH_CLASSES, Chord
@@ -11,7 +10,7 @@ from counterpoint.music import PITCH_CLASSES, Chord
 QUALITIES = ("maj", "min", "min6", "min7", "hdim7", "7", "maj7", "maj6", "dim", "aug")
 """The ten qualities in Harte's words."""
 
-SLASHES = (("maj", 4), ("maj", 7), ("min", 3), ("min", 7), ("7", 4), ("hdim7", 10))
+SLASHES = (("maj", 4), ("maj", 7), ("maj", 2), ("maj", 10), ("7", 4), ("hdim7", 10))
 """Qualities that have a bass of their own, and its semitones above the root."""
 
 NEAREST = {
@@ -53,7 +52,7 @@ def _written(chord: Chord | None) -> str:
     if chord is None or chord.bass is None:
         return "N" if chord is None else chord.name
     letters, natural = "CDEFGAB", (0, 2, 4, 5, 7, 9, 11)
-    steps = {3: 2, 4: 2, 7: 4, 10: 6}[(chord.bass - chord.root) % 12]
+    steps = {2: 1, 4: 2, 7: 4, 10: 6}[(chord.bass - chord.root) % 12]
     place = (letters.index(PITCH_CLASSES[chord.root][0]) + steps) % 7
     sharps = (chord.bass - natural[place] + 6) % 12 - 6
     return Chord(chord.root, chord.quality).name + f"/{letters[place]}{'#' * sharps}{'b' * -sharps}"

@@ -139,7 +139,7 @@ def compare(
     for i, (name, model, order, reasons) in enumerate(zip(names, loaded, orders, refused, strict=True)):
         take = next(model.takes(order, share(progress, i, len(names))))
         config = model.checkpoint.config
-        sampled = sampler.describe(config, sampler.settle(name, config, order))
+        sampled = sampler.describe(config, sampler.settle(name, config, order, take.score is not None))
         entries.append(Entry(name, take, sampled, tuple(reasons.values())))
     return Comparison(asked, tuple(entries))
 

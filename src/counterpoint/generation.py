@@ -262,7 +262,7 @@ class Model:
         )
         score = None if plan is None else planning.trim(plan.score, seconds) if seconds != length else plan.score
         name, config = self.checkpoint.name, self.checkpoint.config
-        sampling = sampler.settle(name, config, asked)
+        sampling = sampler.settle(name, config, asked, score is not None)
         samples = round(seconds * self.codec.sample_rate)
         controls = laid_out(held, asked.text, score, seconds)
         known, frames = self.system.conditions, self.codec.num_frames(samples)

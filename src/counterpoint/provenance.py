@@ -66,7 +66,10 @@ def _settings(record: Mapping[str, Any], model: Model) -> dict[str, Any]:
     """Controls, and the sampler's settings where the model is the same."""
     own = model.checkpoint.config.sampling.model_dump(mode="json")
     same = record["weights"] == model.checkpoint.version
-    changed = {name: value for name, value in record["sampling"].items() if same and value != own.get(name)}
+    depends = {"guidance"} if own["guidance_alone"] is not None else set()  # its own is another without a score
+    changed = {
+        name: value for name, value in record["sampling"].items() if same and (name in depends or value != own.get(name))
+    }
     return record.get("controls", {}) | changed
 
 

@@ -14,12 +14,20 @@ from counterpoint.systems.musicgen import MusicgenConfig
 Sampling = jasco.Sampling | musicgen.Sampling
 
 
-def settle(name: str, config: JascoConfig | MusicgenConfig, asked: Request) -> Sampling:
-    """The model's own sampling with what is asked for.  Raises ValueError for what it cannot take (`refusals`)."""
+def settle(name: str, config: JascoConfig | MusicgenConfig, asked: Request, planned: bool) -> Sampling:
+    """The model's own sampling, for what is `planned` or not, with what is asked for.  Raises ValueError for what it cannot
+    take (`refusals`)."""
     for reason in refusals(name, config, asked).values():
         raise ValueError(f"{reason}.")
     known = type(config.sampling).model_fields  # a model with one method has no choice of it
-    return config.sampling.model_copy(update={key: value for key, value in asked.sampling().items() if key in known})
+    return usual(config, planned).model_copy(update={key: value for key, value in asked.sampling().items() if key in known})
+
+
+def usual(config: JascoConfig | MusicgenConfig, planned: bool) -> Sampling:
+    """The model's own sampling, guided as suits a score, or having none."""
+    own = config.sampling
+    weights = own.guidance if planned or own.guidance_alone is None else own.guidance_alone
+    return own.model_copy(update={"guidance": weights, "guidance_alone": None})
 
 
 def methods(config: JascoConfig | MusicgenConfig) -> tuple[str, ...]:

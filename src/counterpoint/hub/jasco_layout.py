@@ -126,6 +126,6 @@ def _channels(embed: Tensor, config: JascoConfig, dim: int) -> Tensor:
 
 
 def _chords(table: Tensor) -> dict[str, Tensor]:
-    """Rows in the order of our labels; where they have none (a minor chord over another bass), that of the chord itself."""
-    rows = [CHORDS.index(label if label in CHORDS else label.partition("/")[0]) for label in LABELS]
+    """Rows in the order of our labels."""
+    rows = [CHORDS.index(label) for label in LABELS]
     return {"conditioners.chords.table.weight": table[rows], "conditioners.chords.null": table[len(CHORDS)].clone()}

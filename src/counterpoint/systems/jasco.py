@@ -44,6 +44,8 @@ class Sampling(Config):
     tolerance: float = Field(default=1e-3, ge=1e-8, le=1)
     """Of dopri5, which takes the steps that it needs: `steps` and `schedule` are not its."""
     guidance: dict[str, FiniteFloat] = Field(default_factory=lambda: {"all": 3.0}, min_length=1)
+    guidance_alone: dict[str, FiniteFloat] | None = Field(default=None, min_length=1)
+    """How requests that no score is played for are guided, as words and controls tell less than a score; None: the same."""
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     """Flow times between which guidance acts; elsewhere the conditions are followed as learnt, for one evaluation."""
     guidance_rescale: float = Field(default=0.0, ge=0, le=1)

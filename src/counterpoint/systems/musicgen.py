@@ -40,6 +40,8 @@ class Sampling(Config):
     top_k: int = Field(default=250, ge=0)
     top_p: float = Field(default=0.0, ge=0, le=1)
     guidance: dict[str, FiniteFloat] = Field(default_factory=lambda: {"all": 3.0}, min_length=1)
+    guidance_alone: dict[str, FiniteFloat] | None = Field(default=None, min_length=1)
+    """How requests that no score is played for are guided, as words and controls tell less than a score; None: the same."""
     guidance_rescale: float = Field(default=0.0, ge=0, le=1)
     """How much of the deviation that guidance adds to the logits is taken back."""
 
