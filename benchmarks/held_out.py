@@ -29,7 +29,7 @@ import torch
 import spectra
 from analysers import judge, key, key_score, listen, tempo, tempo_matches
 from counterpoint import audio as sound
-from counterpoint import generation
+from counterpoint import generation, sampler
 from counterpoint.annotation import from_dict
 from counterpoint.config import Config
 from counterpoint.data.corpus.styles import MOODS, STYLES
@@ -132,11 +132,11 @@ def stated(args: argparse.Namespace) -> dict[str, float]:
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
-def sampling_of(model: Model, args: argparse.Namespace) -> Config:
-    """The checkpoint's own sampling, but for what the command line states."""
+def sampling_of(model: Model, args: argparse.Namespace, planned: bool) -> Config:
+    """The checkpoint's own sampling with a plan or without, but for what the command line states."""
     guidance = None if args.guidance is None else {"all": args.guidance}
     told = {name: value for name, value in {**stated(args), "guidance": guidance}.items() if value is not None}
-    return model.checkpoint.config.sampling.model_copy(update=told)
+    return sampler.usual(model.checkpoint.config, planned).model_copy(update=told)
 
 
 def on_clips(model: Model, args: argparse.Namespace) -> dict:
@@ -144,7 +144,6 @@ def on_clips(model: Model, args: argparse.Namespace) -> dict:
     window = model.checkpoint.config.window_seconds
     rate = model.codec.sample_rate
     held = held_out(args.corpus, args.split, args.clips, rate, window)
-    sampling = sampling_of(model, args)
     scores = [clip.score for clip in held]
     others = scores[1:] + scores[:1]
     reals = [clip.audio for clip in held]
@@ -153,7 +152,7 @@ def on_clips(model: Model, args: argparse.Namespace) -> dict:
     with ProcessPoolExecutor(args.workers) as pool:
         for name in args.systems:
             started = perf_counter()
-            made = play(model, held, name, args.batch, args.seed, sampling)
+            made = play(model, held, name, args.batch, args.seed, sampling_of(model, args, name == "plan"))
             seconds = perf_counter() - started
             judged = list(pool.map(judge_clip, made, reals, [rate] * len(held), scores, others, chunksize=4))
             mels = [clip.mel for clip in judged]
@@ -286,7 +285,8 @@ def main() -> None:
     model = generation.load(args.model, args.device)
     results = on_prompts(model, args) if args.prompts else on_clips(model, args)
     name, version = model.checkpoint.name, model.checkpoint.version
-    settings = {"seed": args.seed, "sampling": sampling_of(model, args).model_dump()}
+    own = {name: sampling_of(model, args, name == "plan").model_dump() for name in ("plan", "words")}
+    settings = {"seed": args.seed, "sampling": own}
     text = table(results["rows"], f"{name} {version}, n={results['clips']}")
     print(text)
     if args.out:

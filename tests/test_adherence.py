@@ -306,6 +306,7 @@ def test_info_without_a_name_shows_all_models_side_by_side(capsys: pytest.Captur
     assert rows["makes"].endswith("tokens") and rows["is told score"].split()[3:] == ["yes"] * 3
     assert rows["sampled by temperature"].split()[3:] == ["-", "-", "1"]
     assert any(line.startswith("ear-tiny: an ear") for line in lines) and "spectral-tiny: a codec" in lines
+    assert any(line.startswith("score-tiny: a planner") for line in lines) and "None" not in "".join(lines)
 
 
 def test_info_of_a_model_shows_what_its_manifest_states(
@@ -320,7 +321,7 @@ def test_info_of_a_model_shows_what_its_manifest_states(
             assert line in out
         can = manifest.capability
         told = [f"is told {condition}" for condition in can.conditions] + [f"can {task}" for task in can.tasks]
-        for row in (*told, *(f"sampled by {setting}" for setting in can.sampling)):
+        for row in (*told, *(f"sampled by {setting}" for setting, value in can.sampling.items() if value is not None)):
             assert row in out
         assert checkpoint.load(tiny_family[name]).system.view == capabilities.VIEWS[manifest.kind]
         assert ("tokens" if name == "tiny-ar" else "continuous frames") in out

@@ -16,12 +16,17 @@ def overview() -> str:
     """The text of `counterpoint info` without a name: every generator that ships, side by side, then the other models."""
     manifests = {name: checkpoint.read_manifest(checkpoint.locate(name, download=False)) for name in checkpoint.shipped()}
     generators = {name: manifest for name, manifest in manifests.items() if manifest.kind in SYSTEMS}
-    others = [
-        f"{name}: {'a codec' if manifest.kind in checkpoint.CODECS else 'an ear, which judges music and makes none'}"
-        for name, manifest in manifests.items()
-        if name not in generators
-    ]
+    others = [f"{name}: {_in_words(manifest.kind)}" for name, manifest in manifests.items() if name not in generators]
     return "\n".join([*table(generators), "", *others, "", "counterpoint info MODEL shows one of them in full."])
+
+
+def _in_words(kind: str) -> str:
+    """What a model is that makes no music by itself."""
+    if kind in checkpoint.CODECS:
+        return "a codec"
+    if kind in checkpoint.PLANNERS:
+        return "a planner, which writes scores for others to play"
+    return "an ear, which judges music and makes none"
 
 
 def table(manifests: Mapping[str, Manifest]) -> list[str]:
@@ -51,7 +56,7 @@ def _of(manifest: Manifest) -> dict[str, str]:
         rows["makes"] = {"continuous": "continuous frames", "tokens": "tokens"}[VIEWS[manifest.kind]]
         rows["makes at most"] = f"{can.max_seconds:g} s"
         rows["makes at once"] = f"{config.window_seconds:g} s"
-        sampling = config.sampling.model_dump(mode="json")
+        sampling = config.sampling.model_dump(mode="json", exclude_none=True)
         rows |= {f"sampled by {name}": _value(value) for name, value in sampling.items()}
     sound = {1: "mono", 2: "stereo"}.get(can.channels, f"{can.channels} channels")
     verb = "hears" if manifest.kind in EARS else "makes"
