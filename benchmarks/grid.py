@@ -20,6 +20,7 @@ import torch
 
 from counterpoint import benchmark, runtime
 from counterpoint.benchmark import PROMPT, SIZES
+from counterpoint.machine import multiplies_bf16
 from counterpoint.systems.jasco import Sampling
 from counterpoint.types import Canvas, Spec
 
@@ -52,9 +53,7 @@ def ours(kind: str, depth: int, width: int, device: torch.device) -> torch.nn.Mo
     with torch.device("meta"):
         system = config.build(SPEC)
     benchmark.scatter(system.to_empty(device=device))
-    runtime.quicken(
-        system.eval(), "bf16" if runtime.multiplies_bf16(device) else "fp32", device, compiled=device.type == "cuda"
-    )
+    runtime.quicken(system.eval(), "bf16" if multiplies_bf16(device) else "fp32", device, compiled=device.type == "cuda")
     return system
 
 

@@ -31,7 +31,7 @@ LAYERS = [
     {"nn", "workers"},
     {"audio", "midi", "annotation", "chart", "guess", "tags", "instruments", "tempo_map", "chordino", "parallel", "optim"},
     {"music", "rng", "pieces", "weights"},
-    {"types", "config", "files", "checks"},
+    {"types", "config", "files", "checks", "machine"},
 ]
 """From the top down: a room imports rooms below it."""
 

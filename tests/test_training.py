@@ -344,6 +344,21 @@ def test_a_bar_is_shown_only_while_there_is_something_to_do(tmp_path):
     assert shown(2) == ""
 
 
+def test_a_processor_without_bf16_trains_in_fp32_and_says_so(tmp_path, monkeypatch):
+    def told(precision: str) -> str:
+        console, seen = Console(file=io.StringIO(), width=200), []
+        config = CONFIG.model_copy(update={"steps": 1, "precision": precision})
+        system = Toy()
+        system.backbone.register_forward_hook(lambda module, given, made: seen.append(made.dtype))
+        train(system, Noise(), None, OPTIM, config, tmp_path / str(len(list(tmp_path.iterdir()))), console=console)
+        assert set(seen) == {torch.float32}
+        return console.file.getvalue()
+
+    monkeypatch.setattr(training, "multiplies_bf16", lambda device: False)
+    assert "training is in fp32" in told("bf16")
+    assert "training is in fp32" not in told("fp32")
+
+
 @pytest.mark.parametrize("device", ["tpu", "cuda:99", "cpu:x", ""])
 def test_a_device_that_is_not_there_is_one_sentence(device):
     with pytest.raises(ValueError, match=r"device .*; use .*cpu"):

@@ -7,9 +7,7 @@ no memory.  Only backbones and heads change; embeddings, conditioners and codecs
 """
 
 import math
-import os
 import platform
-import shutil
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from counterpoint.machine import compiler, free_memory, multiplies_bf16
 from counterpoint.nn.compact import Compact, Precision
 from counterpoint.nn.swift import Swift, shrink
 from counterpoint.nn.transformer import Transformer
@@ -47,7 +46,7 @@ def check(choice: str, device: torch.device, compiled: bool) -> None:
         raise ValueError(f"int4 is there for CPUs only, not for {device.type}; choose int8 or bf16.")
     if choice == "bf16" and not multiplies_bf16(device):
         raise ValueError("This processor has no instructions for bf16, which would be slower than fp32; choose fp32 or int8.")
-    if compiled and device.type == "cpu" and not _compiler():
+    if compiled and device.type == "cpu" and not compiler():
         raise ValueError("compile needs a C++ compiler, and there is none here; install g++, or leave compile out.")
 
 
@@ -74,16 +73,6 @@ def _numbers(file: Path) -> int:
         return file.stat().st_size // 4
 
 
-def free_memory() -> int | None:
-    """Bytes that new work may take, as far as the system tells."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    table = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(table["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in table else None
-
-
 def made_on(device: torch.device, beside: int = 0) -> dict[str, Any]:
     """What may change a bit of what is computed."""
     return {
@@ -103,27 +92,6 @@ def items_at_once(system: System, frames: int) -> int:
     free, config = free_memory(), _backbone(system).config
     each = 2 * 4 * frames * config.width * (2 * config.depth * config.causal + 16)
     return 1 if free is None else max(1, free // 2 // each)
-
-
-def multiplies_bf16(device: torch.device) -> bool:
-    """Whether products of 16-bit floats have instructions of their own."""
-    if device.type != "cpu":
-        return device.type != "cuda" or torch.cuda.is_bf16_supported()
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported() and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"} != set()
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {"bf16"}  # not to be known: mkldnn's word counts
-    found = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
-    return set(found.split(":", 1)[1].split())
-
-
-def _compiler() -> str | None:
-    named = os.environ.get("CXX")
-    return next((path for name in (named, "g++", "clang++") if name and (path := shutil.which(name))), None)
 
 
 def settle(choice: str, system: System, device: torch.device) -> Precision:

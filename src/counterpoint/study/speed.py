@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from counterpoint.machine import autocast
 from counterpoint.metrics import intervals
 from counterpoint.recipe.base import Recipe
 from counterpoint.study import cost, result
@@ -65,7 +66,7 @@ class Speed(Part):
         taken = []
         for _ in range(1 + self.repeats):
             begun = perf_counter()
-            with torch.inference_mode(), torch.autocast(shop.device.partition(":")[0], torch.bfloat16):
+            with torch.inference_mode(), autocast(shop.device):
                 system.generate(canvas, {"text": [CAPTION] * self.batch}, list(range(self.batch)), sampling)
             if shop.device != "cpu":
                 torch.cuda.synchronize()

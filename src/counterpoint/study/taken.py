@@ -22,6 +22,7 @@ from counterpoint.evaluation.report import Report
 from counterpoint.evaluation.sets import ClipSet, gather
 from counterpoint.files import write_text
 from counterpoint.hub import checkpoint
+from counterpoint.machine import autocast
 from counterpoint.study import result
 from counterpoint.study.held import HeldClip, canvas, gap, read_held
 from counterpoint.study.material import Frames, Music, Network
@@ -169,7 +170,7 @@ class Taken(Part):
             asked = replace(asked, frames=asked.frames.to(device), given=asked.given.to(device))
             values = {name: [clip.values.get(name) for clip in part] for name in self.told}
             seeds = [rng.mix(0, first + i) for i in range(len(part))]
-            with torch.inference_mode(), torch.autocast(device.partition(":")[0], torch.bfloat16):
+            with torch.inference_mode(), autocast(device):
                 filled, _ = tries.best(system, codec, asked, values, seeds, sampling, self.tries)
             with torch.inference_mode():
                 frames = filled.float() if filled.is_floating_point() else filled
