@@ -1,5 +1,6 @@
 """Schedules by closed form, averages by hand, decay where it belongs."""
 
+import copy
 import json
 import math
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from counterpoint.config import dump, parse
-from counterpoint.optim import EMA, OptimConfig, clip_gradients, hidden_matrices, parameter_groups, schedule
+from counterpoint.optim import EMA, Muon32, OptimConfig, clip_gradients, hidden_matrices, parameter_groups, schedule
 
 
 class Net(nn.Module):
@@ -161,3 +162,26 @@ def test_settings_out_of_range_are_refused():
     for wrong in ({"lr": 0}, {"ema_decay": 1.0}, {"clip": 0}, {"schedule": "cosin"}, {"min_lr_ratio": 2}):
         with pytest.raises(ValueError):
             OptimConfig.model_validate(wrong)
+
+
+@pytest.mark.parametrize("shape", [(24, 8), (8, 24)])
+def test_muon_in_32_bits_is_torchs(shape, monkeypatch):
+    """The steps are those of torch's, had it not rounded to 16 bits, and either goes on with the other's state."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    kinds = (torch.optim.Muon, Muon32, Muon32)
+    gen = torch.Generator().manual_seed(0)
+    start, grads = torch.randn(shape, generator=gen), [torch.randn(shape, generator=gen) for _ in range(4)]
+    matrices = [nn.Parameter(start.clone()) for _ in kinds]
+    optimisers = [
+        kind([matrix], lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+        for kind, matrix in zip(kinds, matrices, strict=True)
+    ]
+    for step, grad in enumerate(grads):
+        for matrix, optimiser in zip(matrices, optimisers, strict=True):
+            matrix.grad = grad.clone()
+            optimiser.step()
+        if step == 1:
+            optimisers[2].load_state_dict(copy.deepcopy(optimisers[0].state_dict()))
+            matrices[2].data.copy_(matrices[0].data)
+    for matrix in matrices[1:]:
+        torch.testing.assert_close(matrix, matrices[0], atol=1e-6, rtol=0)

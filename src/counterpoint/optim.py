@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 import torch
+from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from counterpoint.config import Config
+from counterpoint.machine import multiplies_bf16
 
 
 class OptimConfig(Config):
@@ -49,8 +51,41 @@ class OptimConfig(Config):
             built["adamw"] = torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=True)
         if hidden:  # scaled to AdamW's usual step, so that one learning rate serves both (Liu et al. 2025, eq. 4)
             scale = "match_rms_adamw"
-            built["muon"] = torch.optim.Muon(hidden, lr=self.lr, weight_decay=self.weight_decay, adjust_lr_fn=scale)
+            muon = torch.optim.Muon if multiplies_bf16(hidden[0].device) else Muon32
+            built["muon"] = muon(hidden, lr=self.lr, weight_decay=self.weight_decay, adjust_lr_fn=scale)
         return built
+
+
+class Muon32(torch.optim.Muon):
+    """torch's Muon (Jordan et al. 2024), but in 32 bits: torch's takes most of a step where 16 have no instructions.
+
+    Settings, state and their names are torch's, so that a run may go on with either.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        """One step; a closure, which torch's takes, is not for this one."""
+        assert closure is None
+        for group in self.param_groups:
+            for matrix in (parameter for parameter in group["params"] if parameter.grad is not None):
+                momentum = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix.grad))
+                momentum.lerp_(matrix.grad, 1 - group["momentum"])
+                ahead = matrix.grad.lerp(momentum, group["momentum"]) if group["nesterov"] else momentum
+                turn = orthogonal(ahead, group["ns_coefficients"], group["ns_steps"], group["eps"])
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.add_(turn, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))  # match_rms_adamw
+
+
+def orthogonal(matrix: Float[Tensor, "n k"], coefficients: Sequence[float], steps: int, eps: float) -> Float[Tensor, "n k"]:
+    """The matrix with all its singular values near 1, by Newton and Schulz' iteration of fifth order."""
+    first, third, fifth = coefficients
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / x.norm().clamp_min(eps)  # no singular value beyond 1
+    for _ in range(steps):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=third, alpha=fifth), x, beta=first)
+    return x.T if tall else x
 
 
 _NO_DECAY = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._BatchNorm)
