@@ -11,7 +11,7 @@ import torch
 from matplotlib.image import imread
 
 import counterpoint
-from counterpoint import cli, comparison, generation, sampler
+from counterpoint import cli, comparison, generation, provenance, sampler
 from counterpoint.comparison import Comparison
 from counterpoint.paradigms.solvers import SOLVERS
 from counterpoint.systems.jasco import JascoConfig
@@ -41,6 +41,16 @@ def test_all_play_the_same_plan_with_the_same_seed_as_each_would_alone(made: Com
     for entry, settings in zip(made.entries, alone, strict=True):
         take = counterpoint.load(tiny_family[entry.name]).generate(PROMPT, seconds=1, seed=3, **settings)
         assert torch.equal(take.audio, entry.take.audio) and take.record["sampling"] == entry.take.record["sampling"]
+
+
+def test_controls_and_planner_are_asked_of_all(tiny_family: dict[str, Path], tmp_path: Path) -> None:
+    models = f"{tiny_family['tiny']},{tiny_family['tiny-ar']}"
+    asked = ["generate", "a pop song", "--seconds", "1", "--compare", models, "-o", "out/"]
+    assert cli.run([*asked, "--chords", "F#", "--tempo", "150", "--planner", "no-such"]) == 2
+    assert not (tmp_path / "out").exists()
+    assert cli.run([*asked, "--chords", "F#", "--tempo", "150"]) == 0
+    for file in (tmp_path / "out").glob("*.wav"):
+        assert "150" in (record := provenance.record_of(file))["plan"] and record["controls"]["chords"] == "F#"
 
 
 def test_what_a_model_did_not_take_is_told(made: Comparison) -> None:

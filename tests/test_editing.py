@@ -234,6 +234,20 @@ def test_a_span_of_a_take_is_played_anew_and_with_a_seed_of_its_plan_written_ane
     assert anew != take.score and take.score is not None and anew.beats == pytest.approx(take.score.beats)
 
 
+def test_a_planner_that_would_have_nothing_to_do_is_refused(models: dict[str, Model], take: Take, file: Path) -> None:
+    with pytest.raises(ValueError, match="score-tiny has nothing to do; give a seed of the plan"):
+        amendment.make("piano", task_with(take, spans=[(0.5, 1.5)]), 0, "score-tiny")
+    with pytest.raises(ValueError, match="from which score-tiny cannot go on; leave the planner out"):
+        amendment.make("piano", task_with(models["tiny"].generate("piano, 60 bpm", seconds=0.6), after=8.0), 0, "score-tiny")
+    for more, what in (
+        ({"planner": "score-tiny"}, "planner"),
+        ({"plan_seed": 7}, "seed"),
+        ({"chords": "F#"}, "chords would hold"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            asked(file, strength=0.5, **more)
+
+
 def test_what_nobody_has_written_is_heard(models: dict[str, Model]) -> None:
     from counterpoint.data.corpus.synth import render
     from counterpoint.planning import make

@@ -144,6 +144,46 @@ def test_what_cannot_be_honoured_is_one_sentence(
     assert "\n" not in str(error.value) and str(error.value).endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("text", "wishes", "said"),
+    [
+        ("a pop song over | Am | F |", {"chords": "C G"}, "its own chords"),
+        ("a pop song without drums", {"drums": "kick: x..."}, "players"),
+    ],
+)
+def test_controls_that_overrule_words_are_told(model: Model, text: str, wishes: dict, said: str) -> None:
+    assert said in model.generate(text, 2.0, 0, **wishes).record["note"]
+    assert said not in model.generate("a pop song", 2.0, 0, **wishes).record["note"]
+
+
+def test_notes_written_in_another_tempo_are_told(model: Model, tmp_path: Path) -> None:
+    midi.write(planned("a pop song, 97 bpm"), tmp_path / "tune.mid")
+    midi.write(planned("a pop song, 140 bpm"), tmp_path / "beat.mid")
+    tune, beat = str(tmp_path / "tune.mid"), str(tmp_path / "beat.mid")
+
+    def note(text: str, **wishes: object) -> str:
+        return Held.of(ask(text, 4.0, 0, "auto", wishes)).note
+
+    assert note("a pop song", melody=tune) == ""
+    assert note("a pop song", melody=tune, tempo=98) == ""
+    assert note("a pop song", melody=tune, tempo=120) == "tune.mid is written at 97 bpm, and its notes keep their times at 120"
+    assert note("a pop song, 120 bpm", drums=beat).startswith("beat.mid is written at 140 bpm")
+    assert note("a pop song", melody=tune, drums=beat).startswith("beat.mid is written at 140 bpm")
+    assert "tune.mid" in model.generate("a song, 120 bpm", 1.0, melody=tune).record["note"]
+
+
+@pytest.mark.parametrize("wishes", [{"chords": "|" + " C | G | Am | F |" * 20}, {"drums": "kick: " + "x...x..." * 60}])
+def test_long_texts_are_no_paths(model: Model, wishes: dict) -> None:
+    assert model.generate("a pop song", 1.0, 0, **wishes).record["controls"] == wishes
+
+
+def test_conditions_that_guidance_leaves_out_are_told(told: Model) -> None:
+    wishes = {"chords": "C G", "tempo": 100.0, "key": "C"}
+    note = told.generate("piano", 1.0, 0, "none", guidance="text=2,chords=2", **wishes).record["note"]
+    assert "hears nothing of tempo, key" in note
+    assert told.generate("piano", 1.0, 0, "none", guidance="all=1.5,chords=1", **wishes).record["note"] == ""
+
+
 def test_without_controls_the_words_are_not_read_again(told: Model) -> None:
     assert Held.of(read({"text": "120 bpm, or 90 bpm", "plan": "none"})) == Held()
     assert told.generate("piano at 120 bpm, or 90 bpm", 1.0, 0, "none").controls == Controls()

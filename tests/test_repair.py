@@ -98,19 +98,20 @@ def test_without_churn_renewal_is_replacement():
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("steps", [1, 2, 7])
-def test_a_strategy_takes_what_it_says_and_tells_of_it(strategy, steps):
+@pytest.mark.parametrize("start", [0.0, 0.6])
+def test_a_strategy_takes_what_it_says_and_tells_of_it(strategy, steps, start):
     task, told, calls = known(2), [], []
 
     def counted(x, time):
         calls.append(len(x))
         return field(x, time)
 
-    how = How(repeats=3)
-    solution = STRATEGIES[strategy](counted, task.noise, uniform(steps).double(), task, how, lambda *done: told.append(done))
+    how, times = How(repeats=3), start + (1 - start) * uniform(steps).double()
+    solution = STRATEGIES[strategy](counted, task.noise, times, task, how, lambda *done: told.append(done))
     assert solution.evaluations.tolist() == [len(calls)]
-    assert len(calls) == repair.evaluations(strategy, steps, how) == told[-1][0]
+    assert len(calls) == repair.evaluations(strategy, steps, how, start) == told[-1][0]
     assert [done for done, _ in told] == list(range(1, len(calls) + 1)) and {total for _, total in told} == {len(calls)}
-    assert repair.steps_within(strategy, len(calls), how) == steps, "a budget of as much allows as many steps"
+    assert repair.steps_within(strategy, len(calls), how, start) == steps, "a budget of as much allows as many steps"
     assert bool(solution.x.isfinite().all())
 
 

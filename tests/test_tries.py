@@ -115,6 +115,11 @@ def test_no_try_costs_more_than_a_supervised_filling(tiny):
         assert repair.evaluations(one["strategy"], one["steps"], how) <= ZERO_SHOT.steps
 
 
+def test_a_solver_with_steps_of_its_own_is_told_none(tiny):
+    _, choices = choose(tiny, ZERO_SHOT.model_copy(update={"solver": "dopri5"}), 2)
+    assert all(one["strategy"] == "replacement" and "steps" not in one for one in choices[0].tried)
+
+
 def test_one_try_is_what_the_system_makes(tiny):
     asked = ZERO_SHOT.model_copy(update={"strategy": "renewal"})
     frames, choices = choose(tiny, asked, 1)

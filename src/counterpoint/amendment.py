@@ -49,6 +49,11 @@ def make(text: str, task: Task, seed: int, planner: str = planning.RULES, anew: 
         return replace(plan, note=f"nothing was heard in {task.source.name} that a plan could go on from")
     first, last = task.first / task.rate, task.first / task.rate + task.source.seconds
     gaps = [span for span in task.spans if anew or own is None or span[1] <= first or span[0] >= last]
+    if planner != planning.RULES and not gaps:
+        raise ValueError(
+            f"The plan of {task.source.name} goes on as it is, so that {planner} has nothing to do; "
+            "give a seed of the plan to have it written anew, or leave the planner out."
+        )
     score = _moved(known.score, first)
     if gaps and not task.likeness:
         written = _written(score, gaps, task.seconds, text, reading.brief, seed, planner, known.complete)
@@ -152,6 +157,8 @@ def _written(
     grid = replace(Grid.of(known), swing=SWINGS[0])
     bars = _missing(grid, gaps, seconds)
     if planner != planning.RULES:
+        if sum(map(len, bars)) == grid.bars(seconds):
+            raise ValueError(f"Less than half a bar is given, from which {planner} cannot go on; leave the planner out.")
         longer = replace(known, seconds=seconds, beats=_beats(grid, seconds), downbeats=_beats(grid, seconds, grid.metre.beats))
         for span in bars:
             longer = planning.load(planner).inpaint(longer, span, seed, text)

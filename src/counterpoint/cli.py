@@ -167,7 +167,7 @@ def _compare(models: list[str], asked: "Request", output: str | None, format: Fo
     with interruptible(left):
         with progress("generating") as bar:
             order = (asked.text, asked.seconds, asked.seed, asked.plan)
-            made = compare(models, *order, device=device, progress=bar, **asked.sampling())
+            made = compare(models, *order, device=device, progress=bar, planner=asked.planner, **asked.wishes())
             targets = made.save(output, format)
         for entry, target in zip(made.entries, targets[:-1], strict=True):
             _report(entry.take, target, entry.elapsed)

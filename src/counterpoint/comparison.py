@@ -113,9 +113,10 @@ def compare(
     seed: int = 0,
     plan: str | Path = "auto",
     *,
+    planner: str = "rules",
     device: str = "cpu",
     progress: Progress | None = None,
-    **sampling: Unpack[Wishes],
+    **wishes: Unpack[Wishes],
 ) -> Comparison:
     """The music of `Model.generate` by each of the models: the same words, plan and seed.
 
@@ -129,7 +130,7 @@ def compare(
             "A comparison is drawn with matplotlib, which is not there: python -m pip install 'counterpoint[eval]'."
         )
     names = destination.model_names(models)
-    asked = request.ask(text, seconds, seed, plan, sampling)
+    asked = request.ask(text, seconds, seed, plan, wishes, planner=planner)
     loaded = [generation.load(model, device) for model in models]
     refused = _refused(names, loaded, asked)
     orders = [asked.model_copy(update=dict.fromkeys(reasons)) for reasons in refused]

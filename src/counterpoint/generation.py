@@ -267,8 +267,10 @@ class Model:
         controls = laid_out(held, asked.text, score, seconds)
         known, frames = self.system.conditions, self.codec.num_frames(samples)
         values = values_of(asked.text, score, controls, known, self.codec, frames, config.controls.drums)
-        guidance.check_told(sampling.guidance, {name: [value] for name, value in values.items()})
+        told = {name: [value] for name, value in values.items()}
+        guidance.check_told(sampling.guidance, told)
         notes = [
+            guidance.unweighed(sampling.guidance, told),
             *([] if plan is None else [plan.note, *planning.disagreement(length, seconds, plan.overridden)]),
             sampler.caution(name, config, asked),
         ]
@@ -317,7 +319,7 @@ class Model:
         if task is not None:
             if asked.plan == "auto":
                 return amendment.make(asked.text, task, composed, asked.planner, anew=asked.plan_seed is not None)
-            return planning.make(asked.text, None if own_length else task.seconds, composed, asked.plan)
+            return planning.make(asked.text, None if own_length else task.seconds, composed, asked.plan, planner=asked.planner)
         return planning.make(asked.text, None if own_length else asked.seconds, composed, asked.plan, held, asked.planner)
 
     def _parts(self, job: "Job", progress: Progress | None) -> Iterator[Tensor]:

@@ -53,7 +53,8 @@ def make(
     reading = read(text)
     length = DEFAULT_SECONDS if seconds is None else seconds
     if source == "auto":
-        return Plan(_composed(text, reading.brief, length, seed, held, planner), reading.unknown)
+        score = _composed(text, reading.brief, length, seed, held, planner)
+        return Plan(score, reading.unknown, overridden(score, reading.brief) if held.names else (), held.note)
     if held.names:
         raise ValueError(f"The plan {source} brings its own music, which {held.names[0]} may contradict; give one of the two.")
     path = Path(source).expanduser()

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import astuple, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, cast
 
 from pydantic import BeforeValidator, ValidationError, model_validator
 
@@ -270,8 +270,12 @@ class Request(Config):
             raise ValueError(
                 "A method and tries are for what lies between given audio, and here all is made anew; leave them out."
             )
-        if self.strength is None and any(name != "transpose" for name in self.controls()):
-            raise ValueError(f"{next(iter(self.controls()))} would hold for given audio, too; give a plan instead.")
+        holds = [name for name in self.controls() if name != "transpose"]
+        if holds and (self.strength is None or self.plan == "auto"):
+            raise ValueError(f"{holds[0]} would hold for given audio, too; give a plan instead.")
+        if self.strength is not None and self.plan == "auto" and (self.planner != "rules" or self.plan_seed is not None):
+            what = "seed" if self.planner == "rules" else "planner"
+            raise ValueError(f"What is made after the likeness of given audio has its plan; leave the {what} of the plan out.")
         return self
 
     @property
@@ -300,6 +304,11 @@ class Request(Config):
     def sampling(self) -> dict[str, Any]:
         """Those of the sampler's settings that are asked for."""
         return self.model_dump(include=set(SAMPLING), exclude_none=True)
+
+    def wishes(self) -> "Wishes":
+        """The sampler's settings and the controls that are asked for, as they were given."""
+        told = {name: getattr(self, name) for name in (*SAMPLING, *CONTROLS)}
+        return cast("Wishes", {name: value for name, value in told.items() if value is not None})
 
 
 class Settings(TypedDict, total=False):
@@ -370,12 +379,21 @@ class Given(TypedDict, total=False):
     tries: int
 
 
-def ask(text: str, seconds: float | None, seed: int, plan: str | Path, wishes: Wishes, given: Given | None = None) -> Request:
+def ask(
+    text: str,
+    seconds: float | None,
+    seed: int,
+    plan: str | Path,
+    wishes: Wishes,
+    given: Given | None = None,
+    planner: str = "rules",
+) -> Request:
     """One piece of music as a checked Request.  Raises ValueError with one sentence."""
     known = (*SAMPLING, *CONTROLS)
     for name in wishes.keys() - set(known):
         raise checks.unknown("setting", name, known)
-    return read({"text": text, "seconds": seconds, "seed": seed, "plan": plan, **wishes, **(given or {})})
+    piece = {"text": text, "seconds": seconds, "seed": seed, "plan": plan, "planner": planner}
+    return read({**piece, **wishes, **(given or {})})
 
 
 def read(content: Mapping[str, Any]) -> Request:

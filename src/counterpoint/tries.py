@@ -95,9 +95,10 @@ def _settled(sampling: jasco.Sampling, number: int) -> tuple[jasco.Sampling, dic
         name, numbers = LADDER[number % len(LADDER)]
         told = {"strategy": name, **numbers}
         how = jasco.Sampling(method="zero-shot", **told).repair[1]
-    steps = repair.steps_within(told["strategy"], sampling.steps, how)
-    settings = {**sampling.model_dump(), **told, "method": "zero-shot", "steps": steps}
-    return jasco.Sampling.model_validate(settings), {**told, "steps": steps}
+    settings = {**sampling.model_dump(), **told, "method": "zero-shot"}
+    if sampling.solver != "dopri5":  # which takes as many steps as it needs
+        told["steps"] = repair.steps_within(told["strategy"], sampling.steps, how, 1 - sampling.strength)
+    return jasco.Sampling.model_validate(settings | told), told
 
 
 def fill(

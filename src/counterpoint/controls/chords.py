@@ -9,12 +9,9 @@ from pathlib import Path
 
 from counterpoint.chart import HEADER_NAMES, parse_bar, parse_chart
 from counterpoint.controls.chordpro import is_chordpro, parse_chordpro
-from counterpoint.controls.given import check_seconds, path_of, read_text
+from counterpoint.controls.given import CHORD_SUFFIXES, check_seconds, path_of, read_text
 from counterpoint.controls.progression import Progression
 from counterpoint.music import NO_CHORD, Chord, ChordSpan, Metre
-
-SUFFIXES = (".txt", ".cho", ".chopro", ".chordpro", ".pro", ".crd", ".lab", ".csv")
-"""How files with chords end: text in bars or ChordPro, annotations (start, end, label), changes (time, label)."""
 
 Pairs = Sequence[tuple[str | Chord | None, float]] | Sequence[tuple[float, str | Chord | None]]
 """Chords and the seconds at which they start, in either order."""
@@ -34,9 +31,10 @@ def read_chords(
     """The chords from 0 to `seconds` without a gap, `transpose` semitones higher than they are given.
 
     `given` is "C G Am F" (one chord a bar), bars such as "| Dm7 G7 | Cmaj7 | % |", ChordPro, a path that ends in one of
-    SUFFIXES, or pairs of chord and start in seconds.  Bars start anew until `seconds` are full; at times of their own, chords
-    stay where they are, and the last one holds, except in annotations, which say where it ends.  `bpm` counts felt beats; where
-    it or `metre` is None, what is said beside the chords counts, and else 4/4.  Raises ValueError with one sentence.
+    CHORD_SUFFIXES, or pairs of chord and start in seconds.  Bars start anew until `seconds` are full; at times of their own,
+    chords stay where they are, and the last one holds, except in annotations, which say where it ends.  `bpm` counts felt
+    beats; where it or `metre` is None, what is said beside the chords counts, and else 4/4.  Raises ValueError with one
+    sentence.
     """
     progression = read_progression(given, transpose)
     return progression.lasting(check_seconds(seconds), bpm, metre)
@@ -47,7 +45,7 @@ def read_progression(given: str | Path | Pairs, transpose: int = 0) -> Progressi
 
     Of a chart, its style, mood and players are passed over.  Raises ValueError with one sentence.
     """
-    path = path_of(given, SUFFIXES)
+    path = path_of(given, CHORD_SUFFIXES)
     if path is not None:
         return _read_file(path).transpose(transpose)
     if isinstance(given, str | Path):

@@ -13,6 +13,9 @@ from counterpoint.music import Note
 
 MIDI_SUFFIXES = (".mid", ".midi")
 AUDIO_SUFFIXES = tuple(audio.FORMATS)
+CHORD_SUFFIXES = (".txt", ".cho", ".chopro", ".chordpro", ".pro", ".crd", ".lab", ".csv")
+"""How files with chords end: text in bars or ChordPro, annotations (start, end, label), changes (time, label)."""
+FILES = (*MIDI_SUFFIXES, *AUDIO_SUFFIXES, *CHORD_SUFFIXES)
 VELOCITY = 96
 """How hard a note is played whose giver did not say."""
 LONGEST_TEXT = 100_000  # bytes
@@ -27,9 +30,9 @@ def path_of(given: object, suffixes: Sequence[str]) -> Path | None:
 
 def digests(controls: Mapping[str, object]) -> dict[str, str]:
     """SHA-256 of each file that controls name, by its path as it was given."""
-    names = [value for value in controls.values() if isinstance(value, str) and "\n" not in value and len(value) < 4096]
-    paths = {name: Path(name.strip()).expanduser() for name in names}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.is_file()}
+    paths = {value: path_of(value, FILES) for value in controls.values() if isinstance(value, str)}
+    there = {name: path for name, path in paths.items() if path is not None and path.is_file()}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()}
 
 
 def read_text(path: Path) -> str:

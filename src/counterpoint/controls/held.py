@@ -1,5 +1,6 @@
 """The controls of a request as far as they can be read before the music's length and tempo are settled."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from counterpoint.controls.drums import read_drums
 from counterpoint.controls.given import MIDI_SUFFIXES, path_of
 from counterpoint.controls.melody import read_melody
 from counterpoint.controls.progression import Progression
-from counterpoint.controls.scalars import agree, read_key, read_tempo
+from counterpoint.controls.scalars import agree, read_key, read_tempo, same_tempo
 from counterpoint.data.corpus.reading import read
 from counterpoint.music import Brief, ChordSpan, Controls, Key, Metre, Score, Track
 from counterpoint.request import Request
@@ -31,6 +32,8 @@ class Held:
     transpose: int = 0
     written: float | None = None
     """The tempo in which a tune or drums are written, where they come from a MIDI file: what composes goes along with it."""
+    note: str = ""
+    """Of MIDI files that are written in another tempo than what is made."""
 
     @staticmethod
     def of(asked: Request) -> "Held":
@@ -53,13 +56,16 @@ class Held:
         if asked.transpose and key is None and said.key is not None:
             raise ValueError(f"The prompt says {said.key.spelled}, which transpose would leave; give the key beside it, too.")
         files = [path for path in map(_midi_file, (asked.melody, asked.drums)) if path is not None]
-        written = midi.read(files[0]).bpm if files and tempo is None and said.bpm is None else None
-        return Held(chords, asked.melody, asked.drums, tempo, key, asked.transpose, written)
+        tempi = {path.name: midi.read(path).bpm for path in files}
+        settled = tempo or said.bpm
+        written = next(iter(tempi.values()), None) if settled is None else None
+        note = _other_tempi(tempi, settled or written)
+        return Held(chords, asked.melody, asked.drums, tempo, key, asked.transpose, written, note)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The controls that are told."""
-        told = (field.name for field in fields(self) if field.name not in ("transpose", "written"))
+        told = (field.name for field in fields(self) if field.name not in ("transpose", "written", "note"))
         return tuple(name for name in told if getattr(self, name) is not None)
 
     def lasting(self, seconds: float, bpm: float | None, metre: Metre | None) -> Controls:
@@ -81,6 +87,13 @@ class Held:
             return told
         beats = tuple(length * metre.beats for _, length in chords.bars)
         return replace(told, chords=tuple(chord for chord, _ in chords.bars), chord_beats=beats)
+
+
+def _other_tempi(tempi: Mapping[str, float], bpm: float | None) -> str:
+    others = {name: own for name, own in tempi.items() if bpm is not None and not same_tempo(own, bpm)}
+    return "; ".join(
+        f"{name} is written at {own:g} bpm, and its notes keep their times at {bpm:g}" for name, own in others.items()
+    )
 
 
 def _midi_file(given: object) -> Path | None:

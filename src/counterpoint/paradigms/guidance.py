@@ -40,6 +40,15 @@ def check_told(weights: Mapping[str, float], values: Values) -> None:
             )
 
 
+def unweighed(weights: Mapping[str, float], values: Values) -> str:
+    """Of conditions that are told, but that no set of the guidance names, so that nothing hears them; else empty."""
+    told = [name for name, column in values.items() if any(value is not None for value in column)]
+    named = {part for name, weight in weights.items() if weight != 0.0 for part in name.split("+")}
+    deaf = [] if "all" in named else [name for name in told if name not in named]
+    table = ",".join(f"{name}={weight:g}" for name, weight in weights.items())
+    return f"guidance {table} hears nothing of {', '.join(deaf)}; weigh all, too, such as all=1" if deaf else ""
+
+
 def keep(values: Values, name: str) -> Values:
     """`values` as the variant `name` hears them: what it does not name is dropped to None, item by item."""
     if name == "all":

@@ -146,7 +146,7 @@ def resampling(
     the data).  The first step, from noise alone, would only be drawn again, and is taken once.
     """
     steps = len(times) - 1
-    total = evaluations("resampling", steps, how)
+    total = evaluations("resampling", steps, how, times[0].item())
     done = 0
     for now, after in pairwise(times):
         for again in reversed(range(how.repeats if now > 0 else 1)):
@@ -181,17 +181,17 @@ SETTINGS: dict[StrategyName, tuple[str, ...]] = {
 NUMBERS = ("churn", "repeats", "reach")
 
 
-def evaluations(strategy: StrategyName, steps: int, how: How) -> int:
-    """How often a strategy asks the field on its way from noise in so many steps."""
+def evaluations(strategy: StrategyName, steps: int, how: How, start: float = 0.0) -> int:
+    """How often a strategy asks the field in so many steps from the flow time `start`, 0 for noise."""
     if strategy == "resampling":
-        return 1 + how.repeats * (steps - 1)
+        return how.repeats * steps if start > 0 else 1 + how.repeats * (steps - 1)
     return 2 * steps if strategy == "inversion" else steps
 
 
-def steps_within(strategy: StrategyName, budget: int, how: How) -> int:
-    """The most steps that ask the field at most `budget` times; at least one."""
+def steps_within(strategy: StrategyName, budget: int, how: How, start: float = 0.0) -> int:
+    """The most steps from `start` that ask the field at most `budget` times; at least one."""
     if strategy == "resampling":
-        return 1 + max(0, budget - 1) // how.repeats
+        return max(1, budget // how.repeats) if start > 0 else 1 + max(0, budget - 1) // how.repeats
     return max(1, budget // 2) if strategy == "inversion" else max(1, budget)
 
 
