@@ -1,6 +1,6 @@
 """What is heard of filled gaps, and the tables of `inpainting.py`.
 
-In the made span, against the recording: `log-mel`, the mean difference in dB (metrics.seam.log_mel); `chroma`, the mean cosine.
+In the made span, against the recording: `log-mel`, the mean difference in dB (`metrics.bands`); `chroma`, the mean cosine.
 Against the true score, of what is heard in the span (analysis): chords (share of time, majmin), beats and drum onsets (F1).
 `text` is the cosine of ear-tiny between the clip and its caption, `Frechet` the distance of log-mel features of the spans
 (embedders.logmel) from those of the recordings.  At the two seams, against the recording's own jumps (metrics.seam): the share
@@ -29,11 +29,12 @@ from counterpoint.codecs.base import Codec
 from counterpoint.embedders.logmel import LogMel
 from counterpoint.evaluation.ear import EarEmbedder
 from counterpoint.files import write_text
+from counterpoint.metrics.bands import log_mel
 from counterpoint.metrics.fit import fit
 from counterpoint.metrics.frechet import frechet
 from counterpoint.metrics.harmony import chord_agreement
 from counterpoint.metrics.rhythm import event_f1
-from counterpoint.metrics.seam import audible, log_mel, seams
+from counterpoint.metrics.seam import audible, seams
 from counterpoint.music import Score
 from intervals import interval, table
 

@@ -8,24 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
 from counterpoint import audio as sound
 from counterpoint.analysis.heard import Heard
+from counterpoint.metrics.bands import HOP, log_mel, rises
 from counterpoint.metrics.harmony import key_score
 from counterpoint.metrics.rhythm import tempo_accuracy2
 from counterpoint.music import Key
-from counterpoint.nn.spectral import mel_filters, stft
 
 Hear = Callable[[Float[Tensor, "c n"], int], Heard]
 Chroma = Callable[[Float[Tensor, "c n"], int], Float[Tensor, "12 t"]]
 
 STRETCH = 10.0
 """Seconds of a stretch; a last one of less than half of that is none."""
-SIZE, HOP, BANDS, FLOOR = 1024, 256, 64, 1e-4
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class _Facts:
 
 
 def _facts(audio: Float[Tensor, "c n"], rate: int, hear: Hear, chroma: Chroma) -> _Facts:
-    bands = _log_mel(audio, rate).mean(1)
+    bands = log_mel(audio, rate).mean(0)
     return _Facts(hear(audio, rate), sound.loudness(audio, rate), chroma(audio, rate).mean(1).numpy(), bands)
 
 
@@ -100,14 +98,6 @@ def _cosine(one: Float[ndarray, " n"], other: Float[ndarray, " n"]) -> float:
     return float(one @ other) / size if size > 0 else math.nan
 
 
-def _log_mel(audio: Float[Tensor, "c n"], rate: int) -> Float[ndarray, "m t"]:
-    """Mel bands in dB, HOP samples apart."""
-    mono = sound.mix(audio, 1)
-    mono = torch.nn.functional.pad(mono, (0, max(0, SIZE - mono.shape[-1])))
-    power = stft(mono, SIZE, HOP).abs().square()[0]
-    return (10 * torch.log10(power @ mel_filters(BANDS, SIZE, rate).T + FLOOR**2)).T.numpy()
-
-
 @dataclass(frozen=True)
 class Likeness:
     """How far a variation keeps what it varies: 1 is all of it.
@@ -125,16 +115,16 @@ class Likeness:
 def likeness(made: Float[Tensor, "c n"], source: Float[Tensor, "c n"], sample_rate: int, chroma: Chroma) -> Likeness:
     """A variation beside its source, of one length."""
     harmony = [chroma(audio.float(), sample_rate).numpy() for audio in (made, source)]
-    rises = [_rises(audio.float(), sample_rate) for audio in (made, source)]
+    strokes = [_strokes(audio.float(), sample_rate) for audio in (made, source)]
 
     def moved(values: ndarray) -> ndarray:
         return np.roll(values, values.shape[-1] // 2, axis=-1)
 
     return Likeness(
         chroma=_chroma_alike(harmony[0], harmony[1]),
-        onsets=_correlation(rises[0], rises[1]),
+        onsets=_correlation(strokes[0], strokes[1]),
         chance_chroma=_chroma_alike(harmony[0], moved(harmony[1])),
-        chance_onsets=_correlation(rises[0], moved(rises[1])),
+        chance_onsets=_correlation(strokes[0], moved(strokes[1])),
     )
 
 
@@ -144,11 +134,10 @@ def _chroma_alike(one: Float[ndarray, "12 t"], other: Float[ndarray, "12 t"]) ->
     return float(((one * other).sum(0)[told] / sizes[told]).mean()) if told.any() else math.nan
 
 
-def _rises(audio: Float[Tensor, "c n"], rate: int) -> Float[ndarray, " t"]:
+def _strokes(audio: Float[Tensor, "c n"], rate: int) -> Float[ndarray, " t"]:
     """How much louder the bands get from frame to frame, smoothed over about 50 ms."""
-    rise = np.maximum(0, np.diff(_log_mel(audio, rate), axis=1)).mean(0)
     width = max(1, round(0.05 * rate / HOP))
-    return np.convolve(rise, np.hanning(width + 2)[1:-1], "same")
+    return np.convolve(rises(audio, rate), np.hanning(width + 2)[1:-1], "same")
 
 
 def _correlation(one: Float[ndarray, " t"], other: Float[ndarray, " t"]) -> float:

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint import audio as sound
-from counterpoint.metrics.seam import AROUND, EDGE, ONE, QUIETEST, Chroma, log_mel, seams
+from counterpoint.metrics.bands import log_mel
+from counterpoint.metrics.seam import AROUND, EDGE, ONE, QUIETEST, Chroma, seams
 
 BESIDE = 4.0
 """Seconds on either side of a span that it is held against."""

@@ -15,8 +15,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from counterpoint import audio as sound
+from counterpoint.metrics.bands import HOP, log_mel, rises
 from counterpoint.metrics.reconstruction import si_snr
-from counterpoint.nn.spectral import mel_filters, stft
 
 Chroma = Callable[[Float[Tensor, "c n"], int], Float[Tensor, "12 t"]]
 """Audio and its sample rate to chroma, as `analysis.chroma` makes it."""
@@ -25,7 +25,6 @@ NEAR, LOUDNESS, AROUND = 0.05, 0.4, 1.0
 """Seconds on either side of a seam: of the flux, of the loudness, of chroma and timbre."""
 EDGE = AROUND / 4
 """Seconds: nearer to an end of the clip nothing can be said of a seam."""
-SIZE, HOP, BANDS = 1024, 256, 64
 PLACES = 24
 QUIETEST = -70.0
 """LUFS that silence counts as: the gate of BS.1770."""
@@ -154,22 +153,10 @@ def _around(audio: Float[Tensor, "c n"], rate: int, at: float, seconds: float) -
     return audio[:, max(0, middle - reach) : middle], audio[:, middle : middle + reach]
 
 
-def _rises(audio: Float[Tensor, "c n"], rate: int) -> Float[ndarray, " t"]:
-    """Spectral flux: how much mel bands rise (mean, dB) from one frame to the next; frame j is centred at j + 1/2 hops."""
-    bands = log_mel(audio, rate)
-    return np.diff(bands, axis=0, prepend=bands[:1]).clip(min=0).mean(1)
-
-
-def log_mel(audio: Float[Tensor, "c n"], rate: int) -> Float[ndarray, "t m"]:
-    """Mel magnitudes in dB, no less than 80 dB below the loudest."""
-    magnitude = stft(sound.mix(audio, 1), SIZE, HOP)[0].abs() @ mel_filters(BANDS, SIZE, rate).T
-    return (20 * magnitude.clamp_min(max(1e-5, float(magnitude.max()) * 1e-4)).log10()).double().numpy()
-
-
-def _peak(rises: Float[ndarray, " t"], rate: int, at: float) -> float:
+def _peak(flux: Float[ndarray, " t"], rate: int, at: float) -> float:
     """The largest flux within NEAR of an instant."""
     middle, reach = at * rate / HOP - 0.5, NEAR * rate / HOP
-    return float(rises[max(0, math.ceil(middle - reach)) : math.floor(middle + reach) + 1].max())
+    return float(flux[max(0, math.ceil(middle - reach)) : math.floor(middle + reach) + 1].max())
 
 
 def _step(audio: Float[Tensor, "c n"], rate: int, at: float, seconds: float) -> float:
@@ -180,7 +167,7 @@ def _step(audio: Float[Tensor, "c n"], rate: int, at: float, seconds: float) -> 
 
 def _figures(audio: Float[Tensor, "c n"], rate: int, places: Sequence[float], chroma: Chroma) -> dict[str, list[float]]:
     """At each place: flux, loudness steps, and how far mean log-mel spectrum (dB) and mean chroma (1 less cosine) move."""
-    rises, loudest = _rises(audio, rate), float(audio.abs().max())
+    flux, loudest = rises(audio, rate), float(audio.abs().max())
     timbres, harmonies = [], []
     for at in places:
         parts = _around(audio, rate, at, AROUND)
@@ -191,7 +178,7 @@ def _figures(audio: Float[Tensor, "c n"], rate: int, places: Sequence[float], ch
         near = float(torch.cosine_similarity(one, other, dim=0))
         harmonies.append(1 - near if sounds else math.nan)
     return {
-        "flux": [_peak(rises, rate, at) for at in places],
+        "flux": [_peak(flux, rate, at) for at in places],
         "loudness": [_step(audio, rate, at, LOUDNESS) for at in places],
         "level": [_step(audio, rate, at, AROUND) for at in places],
         "timbre": timbres,
