@@ -12,6 +12,7 @@ from matplotlib.image import imread
 
 import counterpoint
 from counterpoint import cli, comparison, generation, provenance, sampler
+from counterpoint.commands import telling
 from counterpoint.comparison import Comparison
 from counterpoint.paradigms.solvers import SOLVERS
 from counterpoint.systems.jasco import JascoConfig
@@ -167,7 +168,7 @@ def test_an_interrupt_tells_what_is_written(
     owner, name, does = {
         "picture": (Comparison, "draw", stop),
         "names": (os, "replace", rename_one),
-        "report": (cli, "_report", stop),
+        "report": (telling, "tell", stop),
     }[place]
     monkeypatch.setattr(owner, name, does)
     names = f"{tiny_family['tiny']},{tiny_family['tiny-fast']}"

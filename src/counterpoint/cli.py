@@ -19,7 +19,7 @@ except KeyboardInterrupt:  # this takes a while, too
 
 import counterpoint
 from counterpoint import destination
-from counterpoint.commands import adherence
+from counterpoint.commands import adherence, telling
 from counterpoint.commands import working as modes
 from counterpoint.commands.adherence import Adherence
 from counterpoint.commands.analyse import analyse
@@ -35,13 +35,12 @@ from counterpoint.commands.regenerate import regenerate
 from counterpoint.commands.retake import retake
 from counterpoint.commands.sampling import Sampler
 from counterpoint.commands.study import study
-from counterpoint.commands.terminal import progress, report_unknown, say
+from counterpoint.commands.terminal import progress, say
 from counterpoint.commands.working import Working
 from counterpoint.ending import NOTHING, Stopped, answering, complaint, interruptible
 
 if TYPE_CHECKING:
     from counterpoint.request import Request
-    from counterpoint.takes import Take
 
 app = App(
     name="counterpoint",
@@ -127,7 +126,7 @@ def _make(
     way: Working,
 ) -> None:
     started = perf_counter()
-    beside = adherence.REPORT if wanted.get("report") else ""
+    beside = telling.REPORT if wanted.get("report") else ""
     seeds = adherence.first_seeds(asked, wanted)
     targets = [destination.audio_file(asked.text, output, format, first, asked.count, beside) for first in seeds]
     loaded = modes.load(model, device, way)  # torch, only now that the request stands
@@ -137,7 +136,7 @@ def _make(
         progress("generating") as bar,
     ):
         for (take, judged), target in zip(adherence.takes(loaded, asked, wanted, bar), targets, strict=True):
-            _report(take, take.save(target), perf_counter() - started)
+            telling.tell(take, take.save(target), perf_counter() - started)
             if judged is not None:
                 adherence.tell(take, judged, target, bool(beside))
             started = perf_counter()
@@ -170,20 +169,11 @@ def _compare(models: list[str], asked: "Request", output: str | None, format: Fo
             made = compare(models, *order, device=device, progress=bar, planner=asked.planner, **asked.wishes())
             targets = made.save(output, format)
         for entry, target in zip(made.entries, targets[:-1], strict=True):
-            _report(entry.take, target, entry.elapsed)
+            telling.tell(entry.take, target, entry.elapsed)
             say(f"  sampling: {entry.sampled}")
             for reason in entry.refused:
                 say(f"  not taken: {reason}")
         say(f"{targets[-1]}: a picture of them")
-
-
-def _report(take: "Take", path: Path, elapsed: float) -> None:
-    seconds = take.audio.shape[-1] / take.sample_rate
-    say(f"{path}: {seconds:g} s of music made in {elapsed:.1f} s (seed {take.seed}, {take.record['model']})")
-    say(f"  plan: {take.record['summary']}")
-    if take.record["note"]:
-        say(f"  note: {take.record['note']}")
-    report_unknown(take.record["unknown"])
 
 
 @app.command

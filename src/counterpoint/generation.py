@@ -168,10 +168,7 @@ class Model:
             raise ValueError(f"{task.source.name} is {theirs}, and {name} makes {ours}; mix it to {ours} and give that file.")
         if task.kind not in self.system.tasks:
             wanted = {"continue": "go on with", "inpaint": "fill gaps before"}.get(task.kind, "vary")
-            shipped = {
-                other: checkpoint.read_manifest(checkpoint.locate(other, download=False)) for other in checkpoint.shipped()
-            }
-            able = [other for other, its in shipped.items() if its.kind in SYSTEMS and task.kind in its.capability.tasks]
+            able = [other for other, its in _shipped().items() if its.kind in SYSTEMS and task.kind in its.capability.tasks]
             raise ValueError(f"{name} cannot {wanted} audio that is given; ask one of: {', '.join(able)}.")
 
     def _check_length(self, seconds: float, source: str) -> None:

@@ -1,12 +1,12 @@
 """The flags of `generate` that hear what came out: `--report`, and `--best-of N --by adherence`."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from cyclopts import Parameter
 
+from counterpoint.commands import telling
 from counterpoint.commands.terminal import say
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from counterpoint.metrics.take import Asked
     from counterpoint.request import Request
     from counterpoint.types import Progress
-
-REPORT = ".report.json"
-"""What the report beside a file of audio ends in."""
 
 
 class Adherence(TypedDict, total=False):
@@ -87,11 +84,7 @@ def tell(take: "Take", judged: "Judged", path: Path, written: bool) -> None:
         ranks = ", ".join(f"{seed}: {'none' if rank is None else f'{rank:.2f}'}" for seed, rank in ranked)
         say(f"  best of {len(chosen['seeds'])} by {chosen['by']}: seed {take.seed} (ranks {ranks})")
     if written:
-        from counterpoint.files import write_text
-
-        target = path.with_suffix(REPORT)
-        write_text(target, json.dumps({"file": path.name, **as_json(take, judged)}, indent=1) + "\n")
-        say(f"  report: {target}")
+        telling.write_report(path, as_json(take, judged))
 
 
 def as_json(take: "Take", judged: "Judged") -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""What the commands that go on from given audio share: where their results go, how they are made and told."""
+"""What the commands that go on from given audio share: where their results go, how they are made and judged."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from counterpoint import destination
-from counterpoint.commands.terminal import progress, report_unknown, say
+from counterpoint.commands import telling
+from counterpoint.commands.terminal import progress, say
 from counterpoint.ending import NOTHING, interruptible
 
 if TYPE_CHECKING:
@@ -37,20 +37,18 @@ Plan = Annotated[
 PlanSeed = Annotated[int | None, Parameter(help="The seed of what is composed; within a take it also has spans written anew.")]
 Named = Annotated[str | None, Parameter(name="--model", help="A shipped model, a folder, or a Hub id; jasco-tiny by default.")]
 Device = Annotated[str, Parameter(help="Where to compute: cpu, cuda or mps.")]
-REPORT = ".report.json"
-"""What the report beside a file of audio ends in."""
 
 
 def make(model: "Model", asked: "Request", file: str, output: str | None, format: Format | None, report: bool) -> None:
     """The pieces of a request that `file` is the matter of, each written and told as soon as it is there."""
-    targets = files(asked, file, output, format, REPORT if report else "")
+    targets = files(asked, file, output, format, telling.REPORT if report else "")
     started, written = perf_counter(), 0
     with (
         interruptible(lambda: f"{written} of {asked.count} pieces are written" if written else NOTHING),
         progress("generating") as bar,
     ):
         for take, target in zip(model.takes(asked, bar), targets, strict=True):
-            tell(take, take.save(target), perf_counter() - started)
+            telling.tell(take, take.save(target), perf_counter() - started)
             if report:
                 judge(take, asked, target)
             started = perf_counter()
@@ -75,39 +73,16 @@ def spared(targets: Sequence[Path], given: Sequence[Path]) -> None:
             raise ValueError(f"{target} is what is given, and would be lost; let --output name another file.")
 
 
-def tell(take: "Take", path: Path, elapsed: float) -> None:
-    """What was made, and what of it was given."""
-    seconds = take.audio.shape[-1] / take.sample_rate
-    say(f"{path}: {seconds:g} s of music, made in {elapsed:.1f} s (seed {take.seed}, {take.record['model']})")
-    if "source" in take.record:
-        spans, file = ", ".join(f"{start:g}:{end:g}" for start, end in take.record["made"]), take.record["source"]["file"]
-        stays = take.record["made"] != [[0, seconds]]
-        say(f"  made: {spans}" + (f"; all else is {file}, sample for sample" if stays else f", varied from {file}"))
-        if path.suffix.lower() in (".mp3", ".ogg"):
-            say(f"  note: {path.suffix} changes every sample; write .wav or .flac to keep what is given to the bit")
-    say(f"  plan: {take.record['summary']}")
-    if take.record["note"]:
-        say(f"  note: {take.record['note']}")
-    report_unknown(take.record["unknown"])
-
-
 def judge(take: "Take", asked: "Request", path: Path) -> None:
     """Say how the result fits to what is given, or to what was asked; write it beside the audio."""
     from counterpoint import adherence, review
-    from counterpoint.files import write_text
+    from counterpoint.commands.adherence import tell
     from counterpoint.takes import TAGGED
 
-    made = {name: take.record[name] for name in TAGGED if name in take.record}
     if asked.source is None:
-        from counterpoint.commands.adherence import as_json
-
-        judged = adherence.judge(take)
-        lines, content = [judged.report.sentence], as_json(take, judged)
-    else:
-        heard = review.review(take, asked.source)
-        lines, content = heard.sentences, {**made, **heard.as_json()}
-    for line in lines:
+        return tell(take, adherence.judge(take), path, written=True)
+    heard = review.review(take, asked.source)
+    for line in heard.sentences:
         say(f"  heard: {line}")
-    target = path.with_suffix(REPORT)
-    write_text(target, json.dumps({"file": path.name, **content}, indent=1) + "\n")
-    say(f"  report: {target}")
+    made = {name: take.record[name] for name in TAGGED if name in take.record}
+    telling.write_report(path, {**made, **heard.as_json()})

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from counterpoint import destination
-from counterpoint.commands import editing
+from counterpoint.commands import editing, telling
 from counterpoint.commands.terminal import progress, say
 from counterpoint.ending import NOTHING, interruptible
 
@@ -39,5 +39,5 @@ def regenerate(
     editing.spared([target], [Path(file)])
     with interruptible(lambda: NOTHING), progress("generating") as bar:
         take = provenance.regenerate(file, model, source, device, bar)
-        editing.tell(take, take.save(target), perf_counter() - started)
+        telling.tell(take, take.save(target), perf_counter() - started)
     say(f"  the same, to the bit, as {file} was when it was made")
