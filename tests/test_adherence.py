@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import counterpoint
-from counterpoint import adherence, audio, cli, generation
+from counterpoint import adherence, audio, cli, generation, planning
 from counterpoint.analysis import hearing
 from counterpoint.analysis.heard import Heard
 from counterpoint.data.corpus import synth
@@ -121,6 +121,24 @@ def test_the_best_is_kept_and_is_the_take_of_its_seed_and_the_first_plan(
     assert alone.score == model.generate(PROMPT, seconds=0.5, seed=5).score != model.generate(PROMPT, seconds=0.5, seed=7).score
 
 
+def test_all_are_played_from_one_plan_that_is_composed_once(
+    model: Model, tempi: Callable[..., list[torch.Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose, composed = planning.make, []
+
+    def counting(*order: object, **more: object) -> planning.Plan:
+        composed.append(order)
+        return compose(*order, **more)
+
+    monkeypatch.setattr(planning, "make", counting)
+    tempi({1: 100.0})
+    best, _ = adherence.best_of(model, requested(), 3)
+    assert len(composed) == 1
+    alone = next(model.takes(requested(seed=6, plan_seed=5)))
+    own = {"timings", "best_of"}
+    assert {n: v for n, v in best.record.items() if n not in own} == {n: v for n, v in alone.record.items() if n not in own}
+
+
 def test_the_same_request_gives_the_same_take(model: Model, tempi: Callable[..., list[torch.Tensor]], tmp_path: Path) -> None:
     for name in ("a.wav", "b.wav"):
         tempi({1: 100.0})
@@ -174,7 +192,7 @@ def test_progress_is_told_over_all(model: Model, tempi: Callable[..., list[torch
 def test_what_cannot_be_chosen_is_refused_before_any_work(
     changes: dict[str, object], candidates: int, hint: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Model, "_take", None)
+    monkeypatch.setattr(Model, "play", None)
     with pytest.raises(ValueError, match=hint):
         adherence.best_of(model, requested(**changes), candidates)
 
@@ -289,7 +307,7 @@ def test_mistakes_are_one_sentence_before_anything_is_made(
 def test_what_cannot_be_heard_is_refused_before_anything_is_made(
     flags: list[str], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Model, "_take", None)
+    monkeypatch.setattr(Model, "play", None)
     assert cli.run(["generate", "piano", "--model", str(tiny_model), "--plan", "none", *flags]) == 2
     assert "Nothing in the request can be heard" in capsys.readouterr().err and files(tmp_path) == []
 

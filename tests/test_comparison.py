@@ -204,7 +204,7 @@ def test_mistakes_are_one_sentence_before_anything_is_made(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "precious").write_text("precious")
-    monkeypatch.setattr(generation.Model, "_take", None)  # nothing is generated
+    monkeypatch.setattr(generation.Model, "play", None)  # nothing is generated
     options = [option.format(**tiny_family) for option in options]
     models = [] if "--compare" in options else ["--compare", f"{tiny_family['tiny']},{tiny_family['tiny-ar']}"]
     assert cli.run(["generate", PROMPT, *models, *options]) == 2

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from counterpoint.analysis import hearing
 from counterpoint.analysis.heard import Heard
 from counterpoint.data.corpus.reading import read
-from counterpoint.generation import Model, Take
+from counterpoint.generation import Job, Model, Take, share
 from counterpoint.metrics.take import Asked, TakeReport, asked_of_brief, asked_of_score, best, take_report
 from counterpoint.music import NO_CONTROLS, Controls, Score
 from counterpoint.request import Request, check_candidates
@@ -58,13 +58,18 @@ def report(take: Take, asked: Asked | None = None) -> TakeReport:
 
 def check(model: Model, request: Request, asked: Asked | None = None) -> None:
     """Raises ValueError where the model cannot do what is asked, or where nothing of it can be heard; nothing is made."""
-    score, controls = model.check(request)
-    wanted = asked_of(request.text, score, controls) if asked is None else asked
+    _job(model, request, asked)
+
+
+def _job(model: Model, request: Request, asked: Asked | None) -> Job:
+    job = model.job(request, request.seed)
+    wanted = asked_of(request.text, job.score, job.controls) if asked is None else asked
     if replace(wanted, seconds=None) == Asked():
         raise ValueError(
             "Nothing in the request can be heard in its music, so there is nothing to judge takes by; "
             "name a tempo or a key in the prompt, or give the model a plan."
         )
+    return job
 
 
 def best_of(
@@ -80,12 +85,13 @@ def best_of(
     check_candidates(candidates)
     if request.count != 1:
         raise ValueError(f"The best of several takes is one piece, not {request.count}; ask for each in a request of its own.")
-    check(model, request, asked)
     same_plan = request.seed if request.composes and request.plan_seed is None else request.plan_seed
-    all_of_them = request.model_copy(update={"count": candidates, "plan_seed": same_plan})
+    job = _job(model, request.model_copy(update={"plan_seed": same_plan}), asked)
+    model.warn(request)
     judged: list[Judged] = []
     kept: Take | None = None
-    for take in model.takes(all_of_them, progress):
+    for i in range(candidates):
+        take = model.play(job.again(request.seed + i), share(progress, i, candidates))
         judged.append(judge(take, asked))
         if kept is None or best([one.report for one in judged]) == len(judged) - 1:
             kept = take  # the others are let go: minutes of audio are large

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Unpack
@@ -129,7 +129,7 @@ class Model:
 
     def streamed(self, asked: Request, progress: Progress | None = None) -> Stream:
         """`stream` of the first piece of a request."""
-        self._warn(asked)
+        self.warn(asked)
         job = self.job(asked, asked.seed)
         job.record["timings"] = {"plan": round(job.planned, 3)}
         return Stream(self._chunks(job, progress), self.codec.sample_rate, job.seed, job.record, job.score)
@@ -139,7 +139,7 @@ class Model:
 
         `progress` hears of the steps of all pieces together.
         """
-        self._warn(asked)
+        self.warn(asked)
         for i in range(asked.count):
             yield self._take(asked, asked.seed + i, share(progress, i, asked.count))
 
@@ -148,7 +148,8 @@ class Model:
         job = self.job(asked, asked.seed)
         return job.score, job.controls
 
-    def _warn(self, asked: Request) -> None:
+    def warn(self, asked: Request) -> None:
+        """Log what is done, though it may not be what was meant."""
         if caution := sampler.caution(self.checkpoint.name, self.checkpoint.config, asked):
             logging.getLogger(__name__).warning("%s.", caution)
 
@@ -186,7 +187,11 @@ class Model:
 
     @torch.inference_mode()
     def _take(self, asked: Request, seed: int, progress: Progress | None) -> Take:
-        job = self.job(asked, seed)
+        return self.play(self.job(asked, seed), progress)
+
+    @torch.inference_mode()
+    def play(self, job: "Job", progress: Progress | None = None) -> Take:
+        """What there is to do, done; the take has the job's record."""
         started = perf_counter()
         if job.task is None:
             filled = torch.cat(list(self._parts(job, progress)), dim=time_axis(self.system.view))
@@ -363,6 +368,10 @@ class Job:
     """What is given, and where something is to be made."""
     tries: int = 1
     """Fillings of what is given that the best is kept of."""
+
+    def again(self, seed: int) -> "Job":
+        """The same, played from the same plan, with another seed."""
+        return replace(self, seed=seed, record={**self.record, "seed": seed})
 
 
 def _source(given: object) -> object:

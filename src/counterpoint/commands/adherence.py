@@ -60,8 +60,8 @@ def takes(
     from counterpoint import adherence
     from counterpoint.generation import share
 
-    adherence.check(model, asked)
     if "best_of" not in wanted:
+        adherence.check(model, asked)
         for take in model.takes(asked, progress):
             yield take, adherence.judge(take)
         return
