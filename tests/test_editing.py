@@ -1,7 +1,9 @@
 """Given audio: it stays sample for sample, every system that can fills the gaps, and what cannot be is said."""
 
+import contextlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoint
-from counterpoint import amendment, audio, cli, editing, provenance, request, windows
+from counterpoint import amendment, audio, cli, editing, midi, planning, provenance, request, windows
 from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.data.corpus.synth import render
 from counterpoint.editing import Task
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
@@ -249,7 +252,6 @@ def test_a_planner_that_would_have_nothing_to_do_is_refused(models: dict[str, Mo
 
 
 def test_what_nobody_has_written_is_heard(models: dict[str, Model]) -> None:
-    from counterpoint.data.corpus.synth import render
     from counterpoint.planning import make
 
     score = make("a pop song in A minor, 120 bpm", 10, 2).score
@@ -417,6 +419,65 @@ def test_mistakes_are_a_sentence_and_leave_nothing(
     error = capsys.readouterr().err
     assert code == 2 and error.count("\n") == 1 and re.search(told, error), error
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+OVERWRITTEN = {
+    "what it was continued from": ["regenerate", "longer.wav", "-o", "own.wav"],
+    "what it was continued from, beside it": ["regenerate", "on/longer.wav", "-o", "on/own.wav"],
+    "what it was continued from, where it is now": ["regenerate", "longer.wav", "--source", "moved.wav", "-o", "moved.wav"],
+    "what a take held on to": ["regenerate", "held.wav", "-o", "drums.wav"],
+    "what another take holds on to": ["retake", "held.wav", "-o", "drums.wav"],
+    "a control": ["generate", "a pop song", "--tempo", "100", "--drums", "drums.wav", "-o", "drums.wav"],
+    "a control, through a link": ["generate", "a pop song", "--drums", "link.wav", "-o", "drums.wav"],
+    "a control of a stream": ["generate", "a pop song", "--drums", "drums.wav", "-o", "drums.wav", "--stream"],
+    "a control of many": ["generate", "--prompts", "prompts.txt", "--drums", "0001-piano-0.wav", "-o", "."],
+    "a control of a plan": ["plan", "a pop song", "--melody", "tune.mid", "-o", "tune.mid"],
+    "chords of a chart": ["plan", "a pop song", "--chords", "chart.txt", "-o", "new.mid", "--chart", "chart.txt"],
+    "what is analysed, as JSON": ["analyse", "moved.wav", "own.wav", "--json", "own.wav"],
+    "what is analysed, as MIDI": ["analyse", "sound.mid", "--midi", "sound.mid"],
+    "what is analysed, in a folder": ["analyse", "sound.mid", "--midi", "."],
+    "what is analysed, drawn": ["analyse", "sound.png", "--picture", "sound.png"],
+}
+
+
+@pytest.fixture(scope="module")
+def given_files(models: dict[str, Model], file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of takes, and of what they were made from."""
+    folder = tmp_path_factory.mktemp("given")
+    (folder / "on").mkdir()
+    for name in ("own.wav", "moved.wav", "on/own.wav"):
+        (folder / name).write_bytes(file.read_bytes())
+    score = planning.make("a pop song, 100 bpm", 4, 1).score
+    midi.write(score, folder / "tune.mid")
+    audio.write(folder / "drums.wav", torch.from_numpy(render(score, 16000, 1)), 16000)
+    for name in ("0001-piano-0.wav", "sound.mid", "sound.png"):
+        (folder / name).write_bytes((folder / "drums.wav").read_bytes())
+    (folder / "link.wav").symlink_to("drums.wav")
+    (folder / "prompts.txt").write_text("piano\n")
+    (folder / "chart.txt").write_text("| Am | F |\n")
+    with contextlib.chdir(folder):
+        longer = models["tiny"].go_on("own.wav", PROMPT, seconds=0.5)
+        longer.save("longer.wav"), longer.save("on/longer.wav")
+        models["tiny"].generate("a pop song", seconds=1, tempo=100, drums="drums.wav").save("held.wav")
+    return folder
+
+
+@pytest.mark.parametrize("words", OVERWRITTEN.values(), ids=OVERWRITTEN)
+def test_what_is_given_is_never_written_over(
+    words: list[str],
+    given_files: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(shutil.copytree(given_files, tmp_path / "given", symlinks=True))
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    model = ["--model", str(tiny_model)] if words[0] not in ("analyse", "plan") else []
+    assert cli.run([*words, *model]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "is what is given, and would be lost; let --" in error, error
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("name", ["spans", "before", "strength", "method", "tries"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from counterpoint.commands import editing
 from counterpoint.commands.terminal import say
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def analyse(
     from counterpoint.analysis.hearing import hear
 
     _check(files, picture, midi, accompany, style)
+    _spare(files, picture, midi, json)
     heard: dict[str, Any] = {}
     failed: list[str] = []
     for file in files:
@@ -88,6 +90,15 @@ def _check(files: tuple[Path, ...], picture: Path | None, midi: Path | None, acc
         check_style(style)
     elif style is not None or not accompany:
         raise ValueError("Style and accompaniment are those of a MIDI file; name one with --midi sketch.mid.")
+
+
+def _spare(files: tuple[Path, ...], picture: Path | None, midi: Path | None, json: Path | None) -> None:
+    """Raises ValueError where a file that is to be heard would be written over."""
+    for flag, target, suffix in (("--picture", picture, ".png"), ("--midi", midi, ".mid")):
+        if target is not None:
+            editing.spared([_target(file, target, suffix) for file in files], files, flag)
+    if json is not None:
+        editing.spared([json], files, "--json")
 
 
 def _about(file: Path, error: ValueError) -> str:

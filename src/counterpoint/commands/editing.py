@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from counterpoint import destination
 from counterpoint.commands import telling
+from counterpoint.commands.holding import files_of
 from counterpoint.commands.terminal import progress, say
 from counterpoint.ending import NOTHING, interruptible
 
@@ -58,6 +59,7 @@ def make(model: "Model", asked: "Request", file: str, output: str | None, format
 def files(asked: "Request", file: str, output: str | None, format: Format | None, beside: str = "") -> list[Path]:
     """Where the pieces go.  Raises ValueError where that is what is given, which would be lost."""
     given = [Path(file).expanduser(), *([] if asked.source is None else [Path(asked.source.name)])]
+    given += files_of(asked.controls())
     kept = "flac" if given[0].suffix.lower() == ".flac" else None
     suffix = format or (kept if output is None or not Path(output).suffix else None)
     seeds = range(asked.seed, asked.seed + asked.count)
@@ -66,11 +68,11 @@ def files(asked: "Request", file: str, output: str | None, format: Format | None
     return targets
 
 
-def spared(targets: Sequence[Path], given: Sequence[Path]) -> None:
-    """Raises ValueError where a file that is given would be written over."""
+def spared(targets: Sequence[Path], given: Sequence[Path], flag: str = "--output") -> None:
+    """Raises ValueError where a file that is given would be written over; `flag` says where targets go."""
     for target in targets:
         if any(target.exists() and path.exists() and target.samefile(path) for path in given):
-            raise ValueError(f"{target} is what is given, and would be lost; let --output name another file.")
+            raise ValueError(f"{target} is what is given, and would be lost; let {flag} name another file.")
 
 
 def judge(take: "Take", asked: "Request", path: Path) -> None:

@@ -1,13 +1,15 @@
 """`counterpoint regenerate FILE`: a take is made again, to the bit, from the record in its tags."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from counterpoint import destination
 from counterpoint.commands import editing, telling
+from counterpoint.commands.holding import files_of
 from counterpoint.commands.terminal import progress, say
 from counterpoint.ending import NOTHING, interruptible
 
@@ -36,8 +38,15 @@ def regenerate(
     record, started = provenance.record_of(file), perf_counter()
     suffix = format or (None if output and Path(output).suffix else Path(file).suffix.lower().removeprefix("."))
     target = destination.audio_file(record["prompt"], output, suffix, record["seed"], 1)
-    editing.spared([target], [Path(file)])
+    editing.spared([target], _given(record, file, source))
     with interruptible(lambda: NOTHING), progress("generating") as bar:
         take = provenance.regenerate(file, model, source, device, bar)
         telling.tell(take, take.save(target), perf_counter() - started)
     say(f"  the same, to the bit, as {file} was when it was made")
+
+
+def _given(record: Mapping[str, Any], file: str, source: str | None) -> list[Path]:
+    """The take's file, and what the take was made from: without that it could not be made again."""
+    audio = Path(record["source"]["file"]) if "source" in record else None
+    places = [] if audio is None else [audio, Path(file).parent / audio.name]
+    return [Path(file), *places, *([] if source is None else [Path(source)]), *files_of(record.get("controls", {}))]
