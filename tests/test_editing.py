@@ -144,6 +144,43 @@ def test_flac_keeps_24_bits_and_compressed_formats_are_given_as_they_are_decoded
         assert (after[:16000] == before).all()
 
 
+LOSSES = {
+    ("FLOAT", "made.wav"): "",
+    ("PCM_24", "made.flac"): "",
+    ("PCM_U8", "made.flac"): "",
+    ("PCM_32", "made.flac"): ".flac rounds samples to 24 bits; write .wav to keep them",
+    ("FLOAT", "made.flac"): ".flac rounds samples to 24 bits, and clips what is beyond full scale; write .wav to keep them",
+    ("FLOAT", "made.ogg"): ".ogg changes every sample; write .wav to keep them",
+    ("PCM_16", "made.mp3"): ".mp3 changes every sample; write .wav or .flac to keep them",
+}
+
+
+@pytest.mark.parametrize(("stored", "loss"), LOSSES.items(), ids=map(" ".join, LOSSES))
+def test_it_is_said_where_a_file_cannot_keep_the_samples_and_the_report_is_of_the_file(
+    stored: tuple[str, str],
+    loss: str,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    encoding, name = stored
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 24000)
+    noise[:200:50] = 1.5 if encoding == "FLOAT" else 0.5
+    soundfile.write("own.wav", noise, 8000, encoding)
+    order = ["inpaint", "own.wav", "piano", "--span", "1:1.5", "--plan", "none", "--model", str(tiny_model), "-o", name]
+    assert cli.run([*order, "--report"]) == 0
+    said = capsys.readouterr().out
+    before, after = (soundfile.read(path, dtype="float64")[0] for path in ("own.wav", name))
+    keep = np.r_[:8000, 12000:24000]
+    assert (after[keep] == before[keep]).all() == (loss == "")
+    assert said.count(loss or "all else is own.wav, sample for sample\n") == 1
+    assert ("sample for sample" in said) == ("to the bit" in said) == (loss == "")
+    kept = json.loads(Path(name).with_suffix(".report.json").read_text())["kept_db"]
+    assert kept == 150 if loss == "" else kept < 149
+
+
 def test_what_is_made_is_as_loud_as_what_is_given_beside_it(tiny_model: Path, file: Path) -> None:
     codec = checkpoint.load_codec(tiny_model)
     sound, rate = audio.read(file)

@@ -92,6 +92,9 @@ def test_what_was_to_be_kept_is_kept_exactly_or_not(clips):
     touched = filled(clip, other)
     touched[:, :RATE] += 0.001 * torch.randn(1, RATE, generator=torch.Generator().manual_seed(0))
     assert 20 < kept_exactly(touched, clip, RATE, [PLACES]) < 80
+    step = clip.double()
+    step[0, 100] += 2**-30
+    assert kept_exactly(step, clip, RATE, [PLACES]) == kept_exactly(0.5 * clip, clip, RATE, [PLACES]) == 149
     assert kept_exactly(clip, clip, RATE, [(0.0, 1.0), (7.0, 9.0)]) == 150
     assert math.isnan(kept_exactly(clip, clip, RATE, [(0.0, 8.0)]))
     assert math.isnan(kept_exactly(clip, 0 * clip, RATE, [PLACES]))

@@ -1,7 +1,7 @@
 """Audio in and out of files, and what every room does to it: rate, channels, loudness, peaks.
 
-Audio is float32 `c n`, full scale +-1.  Nothing here ever clips: what is too loud is turned down as a whole (`normalise`)
-or around its peaks (`master`).
+Audio is float32 `c n`, full scale +-1.  Nothing here clips what is made: it is turned down as a whole (`normalise`) or around
+its peaks (`master`).  What was given beyond full scale is clipped by flac, which cannot hold it (`loss`).
 """
 
 import io
@@ -64,8 +64,9 @@ def write(
 ) -> Path:
     """Write audio in the format that the suffix names: wav and flac with 16 bits (dithered, same bytes each time), ogg, mp3.
 
-    Audio beyond full scale is turned down as a whole until it fits.  With an `encoding` of EXACT, wav and flac hold every
-    sample as it is, undithered: what was read in that encoding is written as it was (flac has no floats: it takes 24 bits).
+    Audio beyond full scale is turned down as a whole until it fits.  With an `encoding` of EXACT, wav holds every sample as
+    it is, undithered: what was read in that encoding is written as it was.  So does flac with up to 24 bits; what has more,
+    and floats, it rounds to 24, and clips (`loss`).
     `tags` are texts by name (see `tags.NAMES`).  The file appears whole or not at all; missing folders are made.  Returns
     the path.  Raises ValueError.
     """
@@ -156,6 +157,17 @@ def stored_as(suffix: str, encoding: str) -> str:
     if suffix == ".wav":
         return "PCM_U8" if encoding == "PCM_S8" else encoding
     return {"PCM_U8": "PCM_S8", "PCM_32": "PCM_24", "FLOAT": "PCM_24", "DOUBLE": "PCM_24"}.get(encoding, encoding)
+
+
+def loss(suffix: str, encoding: str) -> str:
+    """What a file does to samples of `encoding` (of EXACT), in a few words; empty where it holds them as they are."""
+    if FORMATS[suffix][1] != "PCM_16":
+        return f"{suffix} changes every sample"
+    bits = EXACT[stored_as(suffix, encoding)]
+    if bits == EXACT[encoding]:
+        return ""
+    clips = ", and clips what is beyond full scale" if EXACT[encoding] == 0 else ""
+    return f"{suffix} rounds samples to {bits} bits{clips}"
 
 
 def _whole_numbers(audio: Float[Tensor, "c n"], bits: int) -> Tensor:

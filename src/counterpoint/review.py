@@ -3,14 +3,17 @@ keep?  All of it is heard in the audio itself, without a model of ours that made
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from counterpoint.analysis.chroma import chroma
 from counterpoint.analysis.hearing import hear
 from counterpoint.metrics.drift import Likeness, Stretch, curve, likeness
-from counterpoint.metrics.seam import EDGE, Seam, audible, kept_exactly, seams
-from counterpoint.source import Source
+from counterpoint.metrics.seam import EDGE, EXACTLY, Seam, audible, kept_exactly, seams
+from counterpoint.source import Source, read_source
 from counterpoint.takes import Take
 
 LONGEST_START = 10.0
@@ -59,7 +62,7 @@ def review(take: Take, source: Source) -> Review:
     rate, spans = take.sample_rate, [(start, end) for start, end in take.record["made"]]
     first = round(take.record.get("before", 0.0) * rate)
     length = take.audio.shape[-1] / rate
-    given = take.audio.new_zeros(take.audio.shape)
+    given = source.audio.new_zeros(take.audio.shape)  # which may have more bits than a file of the take
     given[:, first : first + source.audio.shape[-1]] = source.audio
     edges = [edge for span in spans for edge in span if EDGE <= edge <= length - EDGE]
     heard = seams(take.audio.float(), rate, edges, chroma) if edges and length >= SHORTEST_WITH_SEAMS else []
@@ -74,8 +77,14 @@ def review(take: Take, source: Source) -> Review:
     )
 
 
+def stored(take: Take, path: Path) -> Take:
+    """A take as its file has it: formats round, clip and leave out, and some end a little later."""
+    length, audio = take.audio.shape[-1], read_source(path).audio[:, : take.audio.shape[-1]]
+    return replace(take, audio=torch.nn.functional.pad(audio, (0, length - audio.shape[-1])))
+
+
 def _bits(decibels: float) -> str:
-    return "all of it, to the bit" if decibels >= 149 else f"changed, {decibels:.0f} dB above the change"
+    return "all of it, to the bit" if decibels == EXACTLY else f"changed, {decibels:.0f} dB above the change"
 
 
 def _stretch(stretch: Stretch) -> str:

@@ -23,7 +23,8 @@ Output = Annotated[
     str | None, Parameter(name=["--output", "-o"], help="The file to write, or a folder/; by default named after the prompt.")
 ]
 Suffix = Annotated[
-    Format | None, Parameter(help="Format of the file where --output does not say it; wav and flac keep all samples.")
+    Format | None,
+    Parameter(help="Format of the file where --output does not say it; wav keeps all samples, flac those of up to 24 bits."),
 ]
 Tries = Annotated[int, Parameter(help="Fill so often, zero-shot by several strategies, and keep what fits best.")]
 Report = Annotated[
@@ -83,7 +84,7 @@ def judge(take: "Take", asked: "Request", path: Path) -> None:
 
     if asked.source is None:
         return tell(take, adherence.judge(take), path, written=True)
-    heard = review.review(take, asked.source)
+    heard = review.review(review.stored(take, path), asked.source)
     for line in heard.sentences:
         say(f"  heard: {line}")
     made = {name: take.record[name] for name in TAGGED if name in take.record}

@@ -21,13 +21,21 @@ def tell(take: "Take", path: Path, elapsed: float) -> None:
     if "source" in take.record:
         spans, file = ", ".join(f"{start:g}:{end:g}" for start, end in take.record["made"]), take.record["source"]["file"]
         stays = take.record["made"] != [[0, seconds]]
-        say(f"  made: {spans}" + (f"; all else is {file}, sample for sample" if stays else f", varied from {file}"))
-        if path.suffix.lower() in (".mp3", ".ogg"):
-            say(f"  note: {path.suffix} changes every sample; write .wav or .flac to keep what is given to the bit")
+        say(f"  made: {spans}" + (f"; all else is {file}, {_kept(take, path)}" if stays else f", varied from {file}"))
     say(f"  plan: {take.record['summary']}")
     if take.record["note"]:
         say(f"  note: {take.record['note']}")
     report_unknown(take.record["unknown"])
+
+
+def _kept(take: "Take", path: Path) -> str:
+    """What the file has become of samples that were given."""
+    from counterpoint.audio import loss
+
+    encoding = take.encoding or "FLOAT"
+    changed = loss(path.suffix.lower(), encoding)
+    able = " or ".join(suffix for suffix in (".wav", ".flac") if not loss(suffix, encoding))
+    return f"but {changed}; write {able} to keep them" if changed else "sample for sample"
 
 
 def write_report(path: Path, content: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from counterpoint import audio as sound
 from counterpoint.metrics.bands import HOP, log_mel, rises
-from counterpoint.metrics.reconstruction import si_snr
+from counterpoint.metrics.reconstruction import MOST, si_snr
 
 Chroma = Callable[[Float[Tensor, "c n"], int], Float[Tensor, "12 t"]]
 """Audio and its sample rate to chroma, as `analysis.chroma` makes it."""
@@ -25,6 +25,8 @@ NEAR, LOUDNESS, AROUND = 0.05, 0.4, 1.0
 """Seconds on either side of a seam: of the flux, of the loudness, of chroma and timbre."""
 EDGE = AROUND / 4
 """Seconds: nearer to an end of the clip nothing can be said of a seam."""
+EXACTLY = MOST
+"""Decibels that stand for no difference at all; a smaller one is EXACTLY - 1 at most."""
 PLACES = 24
 QUIETEST = -70.0
 """LUFS that silence counts as: the gate of BS.1770."""
@@ -114,7 +116,7 @@ def seams(
 def kept_exactly(
     made: Float[Tensor, "c n"], real: Float[Tensor, "c m"], sample_rate: int, filled: Sequence[tuple[float, float]]
 ) -> float:
-    """SI-SNR in dB (150 is to the bit) of what was to be kept: all that lies outside the filled spans, in seconds.
+    """SI-SNR in dB of what was to be kept, all that lies outside the filled spans, in seconds; EXACTLY where it is, to the bit.
 
     NaN where nothing was to be kept or all of that is silent.  Raises ValueError for clips that differ in shape.
     """
@@ -123,7 +125,11 @@ def kept_exactly(
         keep[max(0, round(start * sample_rate)) : max(0, round(end * sample_rate))] = False
     if made.shape == real.shape and not keep.any():
         return math.nan
-    return si_snr(made[:, keep], real[:, keep]) if made.shape == real.shape else si_snr(made, real)
+    if made.shape != real.shape:
+        return si_snr(made, real)
+    heard = si_snr(made[:, keep], real[:, keep])
+    same = torch.equal(made[:, keep].double(), real[:, keep].double())
+    return heard if same else min(heard, EXACTLY - 1)  # of one step of one sample, or another gain, SI-SNR may know nothing
 
 
 def _check(audio: Float[Tensor, "c n"], sample_rate: int) -> None:
