@@ -106,6 +106,18 @@ def test_zero_shot_is_a_method_of_flows_that_are_not_distilled(models: dict[str,
             models[name].check(asked(file, spans=[(0.5, 1)] if name != "tiny-ar" else (), after=1.0, method="zero-shot"))
 
 
+@pytest.mark.parametrize("place", [{"after": 1.0}, {"spans": [(1.5, 2.0)]}, {"spans": [(1.5, 2.0)], "after": 0.5}])
+def test_fill_in_middle_is_for_gaps_with_something_after_them(
+    models: dict[str, Model], file: Path, place: dict[str, object]
+) -> None:
+    model = models["tiny-middle"]
+    with pytest.raises(ValueError, match=r"^Nothing comes after what tiny-middle is to make, .* leave the method out[.]$"):
+        model.check(asked(file, **place, method="fill-in-middle"))
+    model.check(asked(file, **place))
+    model.check(asked(file, **place, before=0.5, method="fill-in-middle"))
+    model.check(asked(file, spans=[(0.5, 1)], method="fill-in-middle"))
+
+
 @pytest.mark.parametrize("plan", ["auto", "none"])
 def test_what_lies_in_a_span_is_never_heard(models: dict[str, Model], file: Path, tmp_path: Path, plan: str) -> None:
     sound, rate = audio.read(file)

@@ -160,8 +160,8 @@ class Model:
             able = ", ".join(name for name, its in _shipped().items() if "score" in its.capability.conditions)
             raise ValueError(f"{self.checkpoint.name} cannot follow a plan; ask with plan none, or one of: {able}.")
 
-    def _check_task(self, task: Task) -> None:
-        """Raises ValueError for given audio that the model cannot hear, or cannot add to there."""
+    def _check_task(self, task: Task, method: str | None) -> None:
+        """Raises ValueError for given audio that the model cannot hear, or cannot add to there, or not by that method."""
         name, channels = self.checkpoint.name, task.source.audio.shape[0]
         if channels != self.codec.channels:
             many = {1: "mono", 2: "stereo"}
@@ -171,6 +171,8 @@ class Model:
             wanted = {"continue": "go on with", "inpaint": "fill gaps before"}.get(task.kind, "vary")
             able = [other for other, its in _shipped().items() if its.kind in SYSTEMS and task.kind in its.capability.tasks]
             raise ValueError(f"{name} cannot {wanted} audio that is given; ask one of: {', '.join(able)}.")
+        if method == "fill-in-middle" and method in sampler.methods(self.checkpoint.config) and task.kind == "continue":
+            raise ValueError(f"Nothing comes after what {name} is to make, so that it is no middle; leave the method out.")
 
     def _check_length(self, seconds: float, source: str) -> None:
         """`source` says where the length comes from; a plan brings its own, so that this follows the reading of the plan."""
@@ -255,7 +257,7 @@ class Model:
         self._check_controls(asked, held)
         task = None if asked.source is None else Task.of(asked)
         if task is not None:
-            self._check_task(task)
+            self._check_task(task, asked.method)
         plan = self._plan(asked, seed, held, task)
         length = planning.DEFAULT_SECONDS if plan is None else plan.score.seconds
         seconds = asked.seconds or length if task is None else task.seconds

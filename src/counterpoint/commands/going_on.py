@@ -25,7 +25,7 @@ def go_on(
     planner: Annotated[str, Parameter(help=PLANNER)] = "rules",
     model: editing.Named = None,
     report: editing.Report = False,
-    method: Annotated[str | None, Parameter(help="With --before, as for inpaint.")] = None,
+    method: Annotated[str | None, Parameter(help="As for inpaint; fill-in-middle is for what comes --before.")] = None,
     tries: editing.Tries = 1,
     sampling: Annotated[Sampler | None, Parameter(name="*")] = None,
     device: editing.Device = "cpu",
