@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoint
-from counterpoint import amendment, audio, cli, editing, midi, planning, provenance, request, windows
+from counterpoint import amendment, audio, cli, editing, midi, planning, provenance, request, review, windows
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.data.corpus.synth import render
 from counterpoint.editing import Task
@@ -38,6 +38,8 @@ TASKS = {
     "the best of two": {"spans": [(0.5, 1.0)], "tries": 2},
     "a variation": {"strength": 0.4},
     "a variation of a span": {"strength": 0.4, "spans": [(0.5, 1.0)]},
+    "a variation that keeps nothing": {"strength": 1.0},
+    "a variation of a span that keeps nothing": {"strength": 1.0, "spans": [(0.5, 1.0)]},
 }
 
 
@@ -341,7 +343,10 @@ def test_a_take_is_made_again_from_its_file(models: dict[str, Model], tiny_model
     assert torch.equal(again.audio, take.audio) and again.score == take.score
 
 
-@pytest.mark.parametrize("task", ["on either side", "several spans", "a variation", "the best of two"])
+ASKED_AGAIN = ["on either side", "several spans", "the best of two", *(task for task in TASKS if "variation" in task)]
+
+
+@pytest.mark.parametrize("task", ASKED_AGAIN)
 def test_what_went_on_from_given_audio_is_made_again_while_that_is_there(
     models: dict[str, Model], tiny_model: Path, file: Path, tmp_path: Path, task: str
 ) -> None:
@@ -400,11 +405,24 @@ def test_a_retake_keeps_all_but_the_seed(models: dict[str, Model], take: Take) -
     assert other.score == take.score and other.record["prompt"] == "fast piano"
 
 
+@pytest.mark.parametrize("strength", [0.4, 1.0])
+def test_another_model_varies_a_variation_as_far(models: dict[str, Model], file: Path, tmp_path: Path, strength: float) -> None:
+    varied = provenance.retake(models["tiny"], file, strength=strength).save(tmp_path / "varied.wav")
+    other = provenance.retake(models["tiny-fast"], varied)
+    assert other.record["sampling"]["strength"] == strength and other.record["source"]["file"] == str(file)
+
+
 def test_less_strength_is_nearer_to_the_source(models: dict[str, Model], take: Take) -> None:
     near, far, whole = (provenance.retake(models["tiny"], take, strength=share).audio for share in (0.05, 0.5, 1.0))
     codec = models["tiny"].codec
     apart = [float((codec.encode(made[None]) - codec.encode(take.audio[None])).square().mean()) for made in (near, far, whole)]
     assert apart[0] < apart[1] < apart[2]
+
+
+def test_a_variation_that_keeps_nothing_is_reviewed_as_one(models: dict[str, Model], file: Path) -> None:
+    varied, filled = (next(models["tiny"].takes(asked(file, **task))) for task in ({"strength": 1.0}, {"spans": [(0.5, 1)]}))
+    assert review.review(varied, read_source(file)).likeness is not None
+    assert review.review(filled, read_source(file)).likeness is None
 
 
 # Mistakes -------------------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def asked(record: Mapping[str, Any], model: Model, given: str | Path | Take, sou
         raise ValueError(f"{_name(given)} cannot be made again: {'; '.join(missing)}.")
     content: dict[str, Any] = {"text": record["prompt"], "seed": record["seed"], "score": score}
     content |= {} if score is not None else {"plan": "none"}
-    content |= {name: record[name] for name in ("before", "after", "spans", "method", "tries") if name in record}
+    content |= {name: record[name] for name in ("before", "after", "spans", "strength", "method", "tries") if name in record}
     content |= {"source": found} if found is not None else {"seconds": record["seconds"]}
     return request.read(content | _settings(record, model))
 

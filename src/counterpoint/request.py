@@ -295,10 +295,10 @@ class Request(Config):
         )
 
     def given(self) -> dict[str, Any]:
-        """What is given to go on from, and where something is to be made, as JSON takes it."""
+        """What is given to go on from, and where and how far something is to be made anew, as JSON takes it."""
         if self.source is None:
             return {}
-        places = self.model_dump(mode="json", include={"before", "after", "spans"}, exclude_defaults=True)
+        places = self.model_dump(mode="json", include={"before", "after", "spans", "strength"}, exclude_defaults=True)
         return {"source": self.source.told(), **places}
 
     def sampling(self) -> dict[str, Any]:

@@ -68,12 +68,11 @@ def review(take: Take, source: Source) -> Review:
     heard = seams(take.audio.float(), rate, edges, chroma) if edges and length >= SHORTEST_WITH_SEAMS else []
     longer = length > source.seconds + 1e-6
     start = (first / rate, first / rate + min(LONGEST_START, source.seconds))
-    varied = take.record["sampling"].get("strength", 1.0) < 1
     return Review(
         kept=kept_exactly(take.audio, given, rate, spans),
         seams=tuple(heard),
         drift=tuple(curve(take.audio, rate, hear, chroma, start)) if longer else (),
-        likeness=likeness(take.audio, source.audio, rate, chroma) if varied else None,
+        likeness=likeness(take.audio, source.audio, rate, chroma) if "strength" in take.record else None,
     )
 
 

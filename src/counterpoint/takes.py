@@ -124,6 +124,7 @@ TAGGED = (
     "before",
     "after",
     "spans",
+    "strength",
     "made",
     "method",
     "tries",
