@@ -200,7 +200,7 @@ def test_what_is_made_is_as_loud_as_what_is_given_beside_it(tiny_model: Path, fi
     sound, rate = audio.read(file)
     made = []
     for gain in (1.0, 0.03):
-        source = Take(gain * sound, rate, 0, {}, None).as_source()
+        source = Take(gain * sound, rate, 0, {}, None, encoding="FLOAT").as_source()
         task = Task.of(request.read({"text": "piano", "source": source, "spans": [(0.4, 1.6)]}))
         loud = codec.encode(editing.Heard.of(task, codec).audio[None]) * 0 + codec.encode(2 * sound[None])
         made.append(editing.joined(task, loud, codec))
@@ -365,6 +365,28 @@ def test_what_went_on_from_given_audio_is_made_again_while_that_is_there(
     audio.write(made.with_name("own.wav"), 0.5 * audio.read(file)[0], 8000)
     with pytest.raises(ValueError, match="has changed"):
         provenance.regenerate(made, str(tiny_model))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_went_on_from_a_take_is_made_again_from_its_file(
+    models: dict[str, Model], tiny_model: Path, take: Take, tmp_path: Path, suffix: str, edited: bool
+) -> None:
+    given = models["tiny"].inpaint(take, [(0.5, 1.0)], PROMPT, seed=2) if edited else take
+    longer = models["tiny"].go_on(given, PROMPT, seconds=0.5, seed=4)
+    path, kept = longer.save(tmp_path / "longer.wav"), given.save(tmp_path / f"given.{suffix}")
+    assert torch.equal(longer.audio, models["tiny"].go_on(kept, PROMPT, seconds=0.5, seed=4).audio), "as from its file"
+    assert torch.equal(provenance.regenerate(path, str(tiny_model), source=kept).audio, longer.audio)
+    with pytest.raises(ValueError, match=r"was no file; save that take as wav or flac and give the file with --source\.$"):
+        provenance.regenerate(path, str(tiny_model))
+
+
+@pytest.mark.parametrize("encoding", [None, *audio.EXACT])
+def test_a_take_is_a_source_as_its_file_is(take: Take, tmp_path: Path, encoding: str | None) -> None:
+    other = Take(1.5 * take.audio, take.sample_rate, 3, take.record, take.score, encoding=encoding)
+    read, held = read_source(other.save(tmp_path / "take.wav")), other.as_source()
+    assert (held.digest, held.encoding, held.sample_rate) == (read.digest, read.encoding, read.sample_rate)
+    assert torch.equal(held.audio, read.audio) and held.audio.dtype == read.audio.dtype and held.score == read.score
 
 
 def test_what_is_missing_is_said(

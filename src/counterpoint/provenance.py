@@ -15,7 +15,7 @@ from counterpoint.controls.given import digests
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
 from counterpoint.request import Request
-from counterpoint.source import Source, read_record, read_source, score_of
+from counterpoint.source import NO_FILE, Source, read_record, read_source, score_of
 from counterpoint.takes import Take
 from counterpoint.types import Progress
 
@@ -164,6 +164,8 @@ def _found(told: Mapping[str, Any], given: str | Path | Take, named: str | Path 
         if source.digest == told["sha256"]:
             return source, ""
     where = str(places[0])
+    if where == NO_FILE:
+        return None, "the take that it was given was no file; save that take as wav or flac and give the file with --source"
     if there:
         return None, f"{where}, the audio that it was given, has changed (its samples' SHA-256 is another)"
     return None, f"{where}, the audio that it was given, is gone; say where it is with --source"

@@ -22,6 +22,8 @@ from counterpoint.music import Score
 
 SHORTEST = 0.5
 """Seconds of given audio below which there is nothing to go on from."""
+NO_FILE = "the take"
+"""The name of a take that was given as it is, not as a file."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,19 @@ class Source:
 
 def read_source(path: str | Path) -> Source:
     """A wav, flac, ogg or mp3 file as a source.  Raises ValueError where it is none, or too short to go on from."""
+    audio, rate, encoding = read_exactly(path)
+    record = read_record(path)
+    checked(audio, rate, str(path))
+    return Source(audio, rate, str(path), digest(audio, rate), encoding, record, score_of(record))
+
+
+def read_exactly(path: str | Path) -> tuple[Float[Tensor, "c n"], int, str]:
+    """The samples of a file, none of them rounded, their rate, and what keeps them (audio.EXACT).  Raises ValueError."""
     audio, rate = sound.read(path)
     encoding = soundfile.info(str(path)).subtype
     if encoding in ("PCM_32", "DOUBLE"):  # 32-bit floats would round them
         audio = torch.from_numpy(soundfile.read(str(path), dtype="float64", always_2d=True)[0].T.copy())
-    record = read_record(path)
-    checked(audio, rate, str(path))
-    kept = encoding if encoding in sound.EXACT else "FLOAT"
-    return Source(audio, rate, str(path), digest(audio, rate), kept, record, score_of(record))
+    return audio, rate, encoding if encoding in sound.EXACT else "FLOAT"
 
 
 def checked(audio: Float[Tensor, "c n"], sample_rate: int, name: str) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from counterpoint import audio as sound
 from counterpoint.music import NO_CONTROLS, Controls, Score
-from counterpoint.source import Source, digest
+from counterpoint.source import NO_FILE, Source, digest, read_exactly
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,11 @@ class Take:
         return sound.write(path, self.audio, self.sample_rate, tags, self.encoding)
 
     def as_source(self) -> Source:
-        """The take as what another one goes on from."""
-        hashed = digest(self.audio, self.sample_rate)
-        return Source(self.audio, self.sample_rate, "the take", hashed, self.encoding or "FLOAT", self.record, self.score)
+        """The take as what another one goes on from: with the samples of its wav file, which can stand for it later."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = sound.write(Path(folder) / "take.wav", self.audio, self.sample_rate, encoding=self.encoding)
+            audio, rate, encoding = read_exactly(file)
+        return Source(audio, rate, NO_FILE, digest(audio, rate), encoding, self.record, self.score)
 
     def _repr_html_(self) -> str:
         """A player, for notebooks."""
