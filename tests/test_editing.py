@@ -389,6 +389,14 @@ def test_a_take_is_a_source_as_its_file_is(take: Take, tmp_path: Path, encoding:
     assert torch.equal(held.audio, read.audio) and held.audio.dtype == read.audio.dtype and held.score == read.score
 
 
+def test_of_what_was_streamed_the_music_is_made_again(models: dict[str, Model], tiny_model: Path, tmp_path: Path) -> None:
+    path = models["tiny"].stream(PROMPT, seconds=1, seed=6).save(tmp_path / "stream.wav")
+    with pytest.raises(ValueError, match=r"stream\.wav was streamed, which is not .*; make its music with retake --seed 6\.$"):
+        provenance.regenerate(path, str(tiny_model))
+    again = provenance.retake(models["tiny"], path, seed=6)
+    assert torch.equal(again.audio, models["tiny"].generate(PROMPT, seconds=1, seed=6).audio)
+
+
 def test_what_is_missing_is_said(
     models: dict[str, Model], tiny_model: Path, tiny_family: dict[str, Path], tmp_path: Path
 ) -> None:

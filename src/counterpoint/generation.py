@@ -131,7 +131,7 @@ class Model:
         """`stream` of the first piece of a request."""
         self.warn(asked)
         job = self.job(asked, asked.seed)
-        job.record["timings"] = {"plan": round(job.planned, 3)}
+        job.record.update({"streamed": True, "timings": {"plan": round(job.planned, 3)}})
         return Stream(self._chunks(job, progress), self.codec.sample_rate, job.seed, job.record, job.score)
 
     def takes(self, asked: Request, progress: Progress | None = None) -> Iterator[Take]:

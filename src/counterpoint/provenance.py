@@ -85,6 +85,11 @@ def regenerate(
     Raises ValueError that says what is missing: the record, the model or its weights, files, or what else is not as it was.
     """
     record = record_of(path)
+    if record.get("streamed"):
+        raise ValueError(
+            f"{path} was streamed, which is not mastered, so that it cannot be made again to the bit; make its music with "
+            f"retake --seed {record['seed']}."
+        )
     if "sha256" not in record:
         raise ValueError(f"{path} was made by a version that did not keep what is needed; make another with retake.")
     loaded = load(record, model, device)

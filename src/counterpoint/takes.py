@@ -74,8 +74,9 @@ class Stream(Iterator[Tensor]):
     """
 
     def __init__(self, chunks: Generator[Tensor], sample_rate: int, seed: int, record: dict[str, Any], score: Score | None):
-        """`record` is that of a Take, with the gain (dB) from the first chunk on, and with other timings: seconds of work
-        until the first chunk, and in all so far; what the listener does in between does not count."""
+        """`record` is that of a Take but for what is told of its samples: that it is streamed, and from the first chunk on the
+        gain (dB).  Timings are other ones: seconds of work until the first chunk, and in all so far; what the listener does in
+        between does not count."""
         self.sample_rate, self.seed, self.record, self.score = sample_rate, seed, record, score
         self._chunks, self._timings = chunks, record["timings"]
 
@@ -136,6 +137,7 @@ TAGGED = (
     "plan",
     "sampling",
     "sha256",
+    "streamed",
     "made_on",
 )
 """What of a record is written into an audio file's comment: enough, with the score that is a tag of its own, and the files of
