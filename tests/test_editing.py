@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoint
-from counterpoint import amendment, audio, cli, editing, midi, planning, provenance, request, review, windows
+from counterpoint import amendment, audio, cli, editing, many, midi, planning, provenance, request, review, windows
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.data.corpus.synth import render
 from counterpoint.editing import Task
@@ -395,6 +396,16 @@ def test_of_what_was_streamed_the_music_is_made_again(models: dict[str, Model], 
         provenance.regenerate(path, str(tiny_model))
     again = provenance.retake(models["tiny"], path, seed=6)
     assert torch.equal(again.audio, models["tiny"].generate(PROMPT, seconds=1, seed=6).audio)
+
+
+def test_what_was_made_beside_others_says_so(models: dict[str, Model], tiny_model: Path, tmp_path: Path) -> None:
+    jobs = [models["tiny"].job(request.read({"text": PROMPT, "seconds": 1, "seed": seed}), seed) for seed in (1, 2, 3)]
+    one = many.side_by_side(models["tiny"], jobs)[0]
+    rounded = replace(one, record={**one.record, "sha256": "0" * 64})  # on some processors nothing is
+    with pytest.raises(ValueError, match=r"than it was: made beside 2 others, it .* retake --seed 1 .* rounding\.$"):
+        provenance.regenerate(rounded.save(tmp_path / "one.wav"), str(tiny_model))
+    again = provenance.retake(models["tiny"], tmp_path / "one.wav", seed=1)
+    torch.testing.assert_close(again.audio, one.audio, rtol=1e-4, atol=1e-4)
 
 
 def test_what_is_missing_is_said(

@@ -179,8 +179,15 @@ def _found(told: Mapping[str, Any], given: str | Path | Take, named: str | Path 
 def _differences(record: Mapping[str, Any], take: Take) -> str:
     """What may be why."""
     told = [] if record["version"] == counterpoint.__version__ else [f"version {record['version']} made it"]
-    now = take.record["made_on"]
-    told += [f"{name} was {was}, is {now.get(name)}" for name, was in record["made_on"].items() if now.get(name) != was]
+    now, then = take.record["made_on"], dict(record.get("made_on", {}))
+    beside = then.pop("beside", 0)
+    told += [f"{name} was {was}, is {now.get(name)}" for name, was in then.items() if now.get(name) != was]
+    if beside:
+        others = "1 other" if beside == 1 else f"{beside} others"
+        told.append(
+            f"made beside {others}, it differs from what is made alone in its last bits, and retake --seed {record['seed']} "
+            f"makes it but for that rounding"
+        )
     return ", ".join(told) or "another kind of processor made it, or other libraries"
 
 
