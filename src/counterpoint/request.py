@@ -58,6 +58,11 @@ def check_candidates(count: object) -> int:
     return checks.whole(count, "The number of takes to choose from", 1, 64)
 
 
+def _between(name: str, low: float, high: float) -> BeforeValidator:
+    """A number from `low` to `high`, called `name`, or None."""
+    return BeforeValidator(lambda number: None if number is None else checks.between(number, name, low, high))
+
+
 def _check_plan_seed(seed: object) -> int | None:
     return None if seed is None else checks.whole(seed, "The seed of the plan", 0, 2**63 - 1)
 
@@ -84,10 +89,6 @@ def _check_schedule(name: object) -> str | None:
     from counterpoint.paradigms.solvers import SCHEDULES
 
     return None if name is None else checks.one_of(name, "schedule", SCHEDULES)
-
-
-def _check_tolerance(tolerance: object) -> float | None:
-    return None if tolerance is None else checks.between(tolerance, "The tolerance", 1e-6, 1.0)
 
 
 def _check_guidance(guidance: object) -> dict[str, float] | None:
@@ -132,28 +133,12 @@ def _check_interval(interval: object) -> tuple[float, float] | None:
     return low, high
 
 
-def _check_rescale(share: object) -> float | None:
-    return None if share is None else checks.between(share, "The rescaling of guidance", 0.0, 1.0)
-
-
-def _check_temperature(temperature: object) -> float | None:
-    return None if temperature is None else checks.between(temperature, "The temperature", 0.0, 5.0)
-
-
 def _check_top_k(count: object) -> int | None:
     return None if count is None else checks.whole(count, "top_k", 0, 2**20)
 
 
-def _check_top_p(share: object) -> float | None:
-    return None if share is None else checks.between(share, "top_p", 0.0, 1.0)
-
-
 def _check_tries(count: object) -> int:
     return checks.whole(count, "The number of tries", 1, 64)
-
-
-def _check_strength(strength: object) -> float | None:
-    return None if strength is None else checks.between(strength, "The strength", 0.01, 1.0)
 
 
 def _check_method(name: object) -> str | None:
@@ -227,19 +212,19 @@ class Request(Config):
     before: Annotated[float, BeforeValidator(_check_added)] = 0.0
     after: Annotated[float, BeforeValidator(_check_added)] = 0.0
     spans: Annotated[tuple[tuple[float, float], ...], BeforeValidator(checks.spans)] = ()
-    strength: Annotated[float | None, BeforeValidator(_check_strength)] = None
+    strength: Annotated[float | None, _between("The strength", 0.01, 1.0)] = None
     method: Annotated[str | None, BeforeValidator(_check_method)] = None
     tries: Annotated[int, BeforeValidator(_check_tries)] = 1
     steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
     solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
     schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
-    tolerance: Annotated[float | None, BeforeValidator(_check_tolerance)] = None
+    tolerance: Annotated[float | None, _between("The tolerance", 1e-6, 1.0)] = None
     guidance: Annotated[dict[str, float] | None, BeforeValidator(_check_guidance)] = None
     guidance_interval: Annotated[tuple[float, float] | None, BeforeValidator(_check_interval)] = None
-    guidance_rescale: Annotated[float | None, BeforeValidator(_check_rescale)] = None
-    temperature: Annotated[float | None, BeforeValidator(_check_temperature)] = None
+    guidance_rescale: Annotated[float | None, _between("The rescaling of guidance", 0.0, 1.0)] = None
+    temperature: Annotated[float | None, _between("The temperature", 0.0, 5.0)] = None
     top_k: Annotated[int | None, BeforeValidator(_check_top_k)] = None
-    top_p: Annotated[float | None, BeforeValidator(_check_top_p)] = None
+    top_p: Annotated[float | None, _between("top_p", 0.0, 1.0)] = None
 
     @model_validator(mode="after")
     def _has_seed_of_plan(self) -> "Request":
