@@ -1,5 +1,6 @@
 """Controls in requests: a plan is written under them, a model that knows them is told them, and nothing is silently ignored."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from counterpoint.controls.told import values_of, windowed
 from counterpoint.generation import Model, load
 from counterpoint.hub import checkpoint
 from counterpoint.metrics.harmony import chord_agreement
-from counterpoint.music import Chord, Controls, Key, Note, Score
+from counterpoint.music import QUALITIES, Chord, Controls, Key, Note, Score
 from counterpoint.request import ask, read
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
@@ -110,6 +111,28 @@ def test_windows_are_told_their_own_part(told: Model) -> None:
     assert [part["text"] for part in parts] == [["a"], ["a"]]
     assert (parts[0]["chords"][0] == whole[:60]).all() and (parts[1]["chords"][0] == whole[40:]).all()
     assert len(np.unique(whole)) == 2
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"chords": [(Chord.parse("Am7/G"), 0.0), (None, 1.0), ("Bb:maj7", np.float32(1.5))]},
+        {"chords": [(0, Chord.parse("F#m7b5")), (np.int64(1), Chord.parse("C/E"))]},
+        {"melody": [Note(0.0, 0.5, 60, 31), (0.5, 1.0, np.int64(64)), [np.float32(1.0), 2, 67, 120]]},
+        {"drums": (Note(0.0, 0.1, 36, 127), Note(0.25, 0.3, 42, 40))},
+    ],
+)
+def test_what_was_given_as_values_can_be_given_again_from_its_record(wish: dict) -> None:
+    first = read({"text": "a song", **wish})
+    again = read({"text": "a song", **json.loads(json.dumps(first.controls()))})
+    assert Held.of(again).lasting(4.0, None, None) == Held.of(first).lasting(4.0, None, None)
+    assert again.controls() == first.controls()
+
+
+def test_every_chord_can_be_given_again_from_its_record() -> None:
+    chords = [Chord(7, quality, bass) for quality in QUALITIES for bass in (None, *range(12))]
+    told = read({"text": "a song", "chords": [(chord, float(i)) for i, chord in enumerate(chords)]}).controls()["chords"]
+    assert [Chord.parse(label) for label, _ in told] == chords
 
 
 def test_controls_of_a_score_are_what_it_plays() -> None:

@@ -3,7 +3,8 @@
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import astuple, is_dataclass
+from dataclasses import astuple
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, cast
 
@@ -11,7 +12,7 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 
 from counterpoint import checks
 from counterpoint.config import Config
-from counterpoint.music import Score
+from counterpoint.music import Chord, Note, Score
 
 if TYPE_CHECKING:
     from counterpoint.source import Source
@@ -63,8 +64,9 @@ def _between(name: str, low: float, high: float) -> BeforeValidator:
     return BeforeValidator(lambda number: None if number is None else checks.between(number, name, low, high))
 
 
-def _check_plan_seed(seed: object) -> int | None:
-    return None if seed is None else checks.whole(seed, "The seed of the plan", 0, 2**63 - 1)
+def _whole(name: str, low: int, high: int) -> BeforeValidator:
+    """A whole number from `low` to `high`, called `name`, or None."""
+    return BeforeValidator(lambda number: None if number is None else checks.whole(number, name, low, high))
 
 
 def _check_transpose(semitones: object) -> int:
@@ -73,10 +75,6 @@ def _check_transpose(semitones: object) -> int:
 
 def _check_count(count: object) -> int:
     return checks.whole(count, "The count", 1, 64)
-
-
-def _check_steps(steps: object) -> int | None:
-    return None if steps is None else checks.whole(steps, "The number of steps", 1, 1000)
 
 
 def _check_solver(name: object) -> str | None:
@@ -133,10 +131,6 @@ def _check_interval(interval: object) -> tuple[float, float] | None:
     return low, high
 
 
-def _check_top_k(count: object) -> int | None:
-    return None if count is None else checks.whole(count, "top_k", 0, 2**20)
-
-
 def _check_tries(count: object) -> int:
     return checks.whole(count, "The number of tries", 1, 64)
 
@@ -175,6 +169,15 @@ def _check_plan(plan: object) -> str:
     return text
 
 
+def _plain(value: object) -> object:
+    """What JSON does not know of a control, as it could have been given, too."""
+    if isinstance(value, Note):
+        return astuple(value)
+    if isinstance(value, Chord):
+        return value.harte
+    return float(value) if isinstance(value, Real) else str(value)
+
+
 class Request(Config):
     """A piece of music asked for in words.
 
@@ -199,7 +202,7 @@ class Request(Config):
     seed: Annotated[int, BeforeValidator(check_seed)] = 0
     count: Annotated[int, BeforeValidator(_check_count)] = 1
     plan: Annotated[str, BeforeValidator(_check_plan)] = "auto"
-    plan_seed: Annotated[int | None, BeforeValidator(_check_plan_seed)] = None
+    plan_seed: Annotated[int | None, _whole("The seed of the plan", 0, 2**63 - 1)] = None
     planner: str = "rules"
     score: Annotated[Any, BeforeValidator(_check_score)] = None
     chords: Any = None
@@ -215,7 +218,7 @@ class Request(Config):
     strength: Annotated[float | None, _between("The strength", 0.01, 1.0)] = None
     method: Annotated[str | None, BeforeValidator(_check_method)] = None
     tries: Annotated[int, BeforeValidator(_check_tries)] = 1
-    steps: Annotated[int | None, BeforeValidator(_check_steps)] = None
+    steps: Annotated[int | None, _whole("The number of steps", 1, 1000)] = None
     solver: Annotated[str | None, BeforeValidator(_check_solver)] = None
     schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = None
     tolerance: Annotated[float | None, _between("The tolerance", 1e-6, 1.0)] = None
@@ -223,7 +226,7 @@ class Request(Config):
     guidance_interval: Annotated[tuple[float, float] | None, BeforeValidator(_check_interval)] = None
     guidance_rescale: Annotated[float | None, _between("The rescaling of guidance", 0.0, 1.0)] = None
     temperature: Annotated[float | None, _between("The temperature", 0.0, 5.0)] = None
-    top_k: Annotated[int | None, BeforeValidator(_check_top_k)] = None
+    top_k: Annotated[int | None, _whole("top_k", 0, 2**20)] = None
     top_p: Annotated[float | None, _between("top_p", 0.0, 1.0)] = None
 
     @model_validator(mode="after")
@@ -256,7 +259,7 @@ class Request(Config):
                 "A method and tries are for what lies between given audio, and here all is made anew; leave them out."
             )
         holds = [name for name in self.controls() if name != "transpose"]
-        if holds and (self.strength is None or self.plan == "auto"):
+        if holds and (self.strength is None or (self.plan == "auto" and self.score is None)):
             raise ValueError(f"{holds[0]} would hold for given audio, too; give a plan instead.")
         if self.strength is not None and self.plan == "auto" and (self.planner != "rules" or self.plan_seed is not None):
             what = "seed" if self.planner == "rules" else "planner"
@@ -269,15 +272,10 @@ class Request(Config):
         return self.score is None and (self.plan == "auto" or Path(self.plan).suffix.lower() == ".txt")
 
     def controls(self) -> dict[str, Any]:
-        """Those of the controls that are asked for, as JSON takes them."""
+        """Those of the controls that are asked for, as JSON takes them, and so that they can be given again."""
         told = {name: getattr(self, name) for name in CONTROLS}
         asked = {name: value for name, value in told.items() if value is not None and (name, value) != ("transpose", 0)}
-        return json.loads(
-            json.dumps(
-                asked,
-                default=lambda value: astuple(value) if is_dataclass(value) and not isinstance(value, type) else str(value),
-            )
-        )
+        return json.loads(json.dumps(asked, default=_plain))
 
     def given(self) -> dict[str, Any]:
         """What is given to go on from, and where and how far something is to be made anew, as JSON takes it."""
@@ -335,7 +333,7 @@ class Holds(TypedDict, total=False):
     chords: object
     """"C G Am F" (one a bar), "| Dm7 G7 | Cmaj7 |", ChordPro, the path of a file, or pairs of label and start in seconds."""
     melody: object
-    """The path of a MIDI or audio file, or notes (start, end, MIDI pitch)."""
+    """The path of a MIDI or audio file, or notes (start, end, MIDI pitch and, where it is told, velocity)."""
     drums: object
     """The path of a MIDI or audio file, notes, or steps such as "kick: x...x... snare: ....x..."."""
     tempo: float | str | None

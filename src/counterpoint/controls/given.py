@@ -61,7 +61,10 @@ def check_seconds(seconds: float) -> float:
 
 
 def read_notes(given: object, what: str) -> list[Note]:
-    """Notes, or (start, end, pitch) with times in seconds, as notes in order of time.  Raises ValueError; `what` names them."""
+    """Notes in order of time, from such or from (start, end, pitch) or (start, end, pitch, velocity), times in seconds.
+
+    Raises ValueError; `what` names them.
+    """
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         files = ", ".join((*MIDI_SUFFIXES, *AUDIO_SUFFIXES))
         raise ValueError(f"{what}: give a file that ends in {files}, or notes as (start, end, pitch), not {given!r}.")
@@ -74,11 +77,13 @@ def read_notes(given: object, what: str) -> list[Note]:
 def _note(entry: object, what: str) -> Note:
     if isinstance(entry, Note):
         note = entry
-    elif isinstance(entry, Sequence) and len(entry) == 3 and all(isinstance(number, Real) for number in entry):
-        start, end, pitch = (float(number) for number in entry)
+    elif isinstance(entry, Sequence) and len(entry) in (3, 4) and all(isinstance(number, Real) for number in entry):
+        start, end, pitch, velocity, *_ = (*map(float, entry), float(VELOCITY))
         if not pitch.is_integer():
             raise ValueError(f"{what}: {pitch:g} in {entry!r} is no MIDI pitch; give a whole number, 60 for middle C.")
-        note = Note(start, end, int(pitch), VELOCITY)
+        if not velocity.is_integer():
+            raise ValueError(f"{what}: {velocity:g} in {entry!r} is no MIDI velocity; give a whole number from 0 to 127.")
+        note = Note(start, end, int(pitch), int(velocity))
     else:
         raise ValueError(f"{what}: {entry!r} is no note; give (start, end, pitch) in seconds and MIDI numbers: (0.0, 0.5, 60).")
     if not (0 <= note.start < note.end and math.isfinite(note.end)):
@@ -87,6 +92,8 @@ def _note(entry: object, what: str) -> Note:
         )
     if not 0 <= note.pitch <= 127:
         raise ValueError(f"{what}: {note.pitch} is no MIDI pitch; give a number from 0 to 127, 60 for middle C.")
+    if not 0 <= note.velocity <= 127:
+        raise ValueError(f"{what}: {note.velocity} is no MIDI velocity; give a number from 0 to 127.")
     return note
 
 
