@@ -21,6 +21,7 @@ from counterpoint.data.corpus.synth import render
 from counterpoint.editing import Task
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
+from counterpoint.music import Chord, Note
 from counterpoint.paradigms.middle import gaps as gaps_of
 from counterpoint.request import Request
 from counterpoint.source import read_source
@@ -406,6 +407,35 @@ def test_what_was_made_beside_others_says_so(models: dict[str, Model], tiny_mode
         provenance.regenerate(rounded.save(tmp_path / "one.wav"), str(tiny_model))
     again = provenance.retake(models["tiny"], tmp_path / "one.wav", seed=1)
     torch.testing.assert_close(again.audio, one.audio, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tune.mid", "songs/tune.mid"])
+def test_files_of_controls_are_found_beside_the_take(
+    models: dict[str, Model], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here / "songs", there):
+        folder.mkdir(parents=True)
+    midi.write(planning.make("a folk song with flute", 2.0, 1).score, here / name)
+    monkeypatch.chdir(here)
+    take = models["tiny"].generate("a song", seconds=1, melody=name)
+    path = take.save(here / "take.wav")
+    monkeypatch.chdir(there)
+    assert torch.equal(provenance.regenerate(path, str(tiny_model)).audio, take.audio)
+    varied = provenance.retake(models["tiny"], path, strength=0.5)
+    assert varied.controls.melody == take.controls.melody and varied.score == take.score
+    assert torch.equal(provenance.regenerate(varied.save(here / "varied.wav"), str(tiny_model)).audio, varied.audio)
+    (here / name).rename(there / "moved.mid")
+    told = r"tune\.mid, which it held on to, is gone; put it back, or beside the take\.$"
+    for strength in (None, 0.5):
+        with pytest.raises(ValueError, match=told):
+            provenance.retake(models["tiny"], path, strength=strength)
+
+
+def test_a_take_with_controls_given_as_values_is_made_again(models: dict[str, Model], tiny_model: Path, tmp_path: Path) -> None:
+    held = {"chords": [(Chord.parse("Am/C"), 0.0), (None, 0.5)], "melody": [Note(0, 1, 60, 90)], "tempo": 100}
+    take = models["tiny"].generate("a song", seconds=1, **held)
+    assert torch.equal(provenance.regenerate(take.save(tmp_path / "take.wav"), str(tiny_model)).audio, take.audio)
 
 
 def test_what_is_missing_is_said(

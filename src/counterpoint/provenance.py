@@ -45,7 +45,7 @@ def asked(record: Mapping[str, Any], model: Model, given: str | Path | Take, sou
     `source` is where the given audio is now, if it is not where it was, nor beside the take.  Raises ValueError for what is
     missing, all of it in one sentence.
     """
-    missing = [f"{name}, which it held on to, is {state}" for name, state in _lost(record.get("files", {})).items()]
+    controls, missing = _controls(record, given)
     score = score_of(record)
     if score is None and record.get("plan", "none") != "none":
         missing.append("its tags do not hold the plan")
@@ -59,18 +59,15 @@ def asked(record: Mapping[str, Any], model: Model, given: str | Path | Take, sou
     content |= {} if score is not None else {"plan": "none"}
     content |= {name: record[name] for name in ("before", "after", "spans", "strength", "method", "tries") if name in record}
     content |= {"source": found} if found is not None else {"seconds": record["seconds"]}
-    return request.read(content | _settings(record, model))
+    return request.read(content | controls | _settings(record, model))
 
 
 def _settings(record: Mapping[str, Any], model: Model) -> dict[str, Any]:
-    """Controls, and the sampler's settings where the model is the same."""
+    """The sampler's settings, where the model is the same."""
     own = model.checkpoint.config.sampling.model_dump(mode="json")
     same = record["weights"] == model.checkpoint.version
     depends = {"guidance"} if own["guidance_alone"] is not None else set()  # its own is another without a score
-    changed = {
-        name: value for name, value in record["sampling"].items() if same and (name in depends or value != own.get(name))
-    }
-    return record.get("controls", {}) | changed
+    return {name: value for name, value in record["sampling"].items() if same and (name in depends or value != own.get(name))}
 
 
 def regenerate(
@@ -140,10 +137,16 @@ def another(
     record = dict(audio.record)
     if text is None and not record:
         raise ValueError(f"{audio.name} does not tell how it was made; describe its music in words, too.")
-    content: dict[str, Any] = _settings(record, model) if record else {}
+    controls, wrong = _controls(record, given)
+    if wrong:
+        raise ValueError(f"{audio.name} cannot be varied under what it held on to: {'; '.join(wrong)}.")
+    content: dict[str, Any] = controls | (_settings(record, model) if record else {})
     content |= {"text": text or record["prompt"], "source": audio, "strength": strength, "count": count}
     content |= {"seed": (record["seed"] + 1 if record else 0) if seed is None else seed}
-    content |= {"plan": "none"} if record.get("plan") == "none" else {}
+    if record.get("plan") == "none":
+        content["plan"] = "none"
+    elif controls:  # which its plan has: so a model that knows them is told them once more
+        content["score"] = audio.score
     content.pop("method", None)  # which filled gaps, and here is none
     return request.read(content)
 
@@ -153,16 +156,29 @@ def _content(first: Request) -> dict[str, Any]:
     return {name: getattr(first, name) for name in first.model_fields_set}
 
 
-def _lost(files: Mapping[str, str]) -> dict[str, str]:
-    """Files that are gone or other than they were."""
-    now = digests({name: name for name in files})
-    return {name: "gone" if name not in now else "changed" for name, was in files.items() if now.get(name) != was}
+def _controls(record: Mapping[str, Any], given: str | Path | Take) -> tuple[dict[str, Any], list[str]]:
+    """The controls of a record, their files where they are now; and what is wrong with those that are not as they were."""
+    controls, wrong = dict(record.get("controls", {})), []
+    for name, was in record.get("files", {}).items():
+        places = _places(name, given)
+        there = [place for place in places if place.is_file()]
+        same = [place for place in there if was in digests({name: str(place)}).values()]
+        if not same:
+            wrong.append(f"{name}, which it held on to, is {'changed' if there else 'gone'}; put it back, or beside the take")
+        elif same[0] != places[0]:
+            controls |= {control: str(same[0]) for control, value in controls.items() if value == name}
+    return controls, wrong
+
+
+def _places(name: str, given: str | Path | Take) -> list[Path]:
+    """Where a file may be that a take was given: where it was, or beside the take."""
+    folder = [] if isinstance(given, Take) else [Path(given).parent]
+    return [Path(name.strip()).expanduser(), *(beside / part for beside in folder for part in (name, Path(name).name))]
 
 
 def _found(told: Mapping[str, Any], given: str | Path | Take, named: str | Path | None) -> tuple[Source | None, str]:
     """The given audio of a record: where it is said to be, where it was, or beside the take; or what is wrong."""
-    beside = [] if isinstance(given, Take) else [Path(given).parent / Path(told["file"]).name]
-    places = [Path(named)] if named is not None else [Path(told["file"]), *beside]
+    places = [Path(named)] if named is not None else _places(told["file"], given)
     there = [place for place in places if place.is_file()]
     for place in there:
         source = read_source(place)
