@@ -466,6 +466,31 @@ def test_what_is_missing_is_said(
         provenance.regenerate(changed, str(tiny_model))
 
 
+@pytest.mark.parametrize("edited", [True, False])
+def test_damaged_tags_are_a_sentence(
+    models: dict[str, Model], tiny_model: Path, file: Path, tmp_path: Path, edited: bool
+) -> None:
+    """Whatever is left out of a take's record, or stands there in its stead, what comes of it is a request or a ValueError."""
+    chords = tmp_path / "chords.txt"
+    chords.write_text("key: A minor\n| Am | F |\n")
+    edit = asked(file, spans=[(0.5, 1.0)], method="zero-shot", tries=2, steps=1)
+    order = edit if edited else request.read({"text": PROMPT, "seconds": 1, "chords": str(chords), "transpose": 12})
+    take = next(models["tiny"].takes(order))
+    tags = audio.read_tags(take.save(tmp_path / "take.wav"))
+    record = json.loads(tags["comment"])
+    damaged = [{name: value for name, value in record.items() if name != left_out} for left_out in record]
+    damaged += [{**record, name: stranger} for stranger in (None, {"x": 1}) for name in record]
+    for one in damaged:
+        path = audio.write(tmp_path / "damaged.wav", take.audio, 8000, {**tags, "comment": json.dumps(one)})
+        with contextlib.suppress(ValueError):
+            provenance.another(models["tiny"], path)
+        with contextlib.suppress(ValueError):
+            provenance.another(models["tiny"], path, strength=0.5)
+        if one.keys() != record.keys() or any(one[name] != record[name] for name in ("model", "weights", "version", "made_on")):
+            with contextlib.suppress(ValueError):
+                provenance.regenerate(path, str(tiny_model))
+
+
 def test_a_retake_keeps_all_but_the_seed(models: dict[str, Model], take: Take) -> None:
     first, again = provenance.retake(models["tiny"], take), provenance.retake(models["tiny"], take, seed=take.seed)
     assert torch.equal(again.audio, take.audio) and first.seed == take.seed + 1

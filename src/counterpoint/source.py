@@ -14,6 +14,7 @@ from typing import Any
 import soundfile
 import torch
 from jaxtyping import Float
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from counterpoint import audio as sound
@@ -50,6 +51,27 @@ class Source:
     def told(self) -> dict[str, Any]:
         """What a record says of it."""
         return {"file": self.name, "sha256": self.digest, "seconds": round(self.seconds, 6), "sample_rate": self.sample_rate}
+
+
+class _Given(BaseModel):
+    file: str
+    sha256: str
+
+
+class _Told(BaseModel):
+    """What the record of every take holds, and of what else it may hold, what is relied on."""
+
+    prompt: str
+    seed: int
+    model: str
+    weights: str
+    version: str
+    seconds: float
+    sampling: dict[str, Any]
+    source: _Given = _Given(file="", sha256="")
+    controls: dict[str, Any] = {}
+    files: dict[str, str] = {}
+    made_on: dict[str, Any] = {}
 
 
 def read_source(path: str | Path) -> Source:
@@ -91,9 +113,8 @@ def read_record(path: str | Path) -> dict[str, Any]:
     texts = sound.read_tags(path)
     try:
         record = json.loads(texts.get("comment", ""))
-    except json.JSONDecodeError:
-        return {}
-    if not (isinstance(record, dict) and {"prompt", "seed", "model", "weights", "version"} <= record.keys()):
+        _Told.model_validate(record, strict=True)
+    except (json.JSONDecodeError, ValidationError):
         return {}
     return record | ({"score": texts["score"]} if "score" in texts else {})
 
