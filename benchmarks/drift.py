@@ -110,19 +110,21 @@ def spread(told: list[float]) -> tuple[float, float]:
 
 
 def draw(cells: dict[str, list[list[dict[str, Any]]]], out: Path) -> None:
-    """One panel a figure, one line a model, with its interval."""
-    figure, axes = plt.subplots(1, len(FIGURES), figsize=(3 * len(FIGURES), 3), layout="constrained")
+    """One panel a figure, one line a model, with its interval: full with a plan, dashed without."""
+    figure, axes = plt.subplots(1, len(FIGURES), figsize=(3 * len(FIGURES), 3.3), layout="constrained")
+    colours = {model: f"C{i}" for i, model in enumerate(dict.fromkeys(label.split(", ")[0] for label in cells))}
     for ax, (name, title) in zip(axes, FIGURES.items(), strict=True):
         for label, clips in cells.items():
             places = range(min(len(clip) for clip in clips))
             told = [values(clips, i, name) or [math.nan] for i in places]
             ends = [clips[0][i]["end"] for i in places]
             bounds = np.array([spread(v) for v in told])
-            (line,) = ax.plot(ends, [np.mean(v) for v in told], marker=".", label=label)
-            ax.fill_between(ends, bounds[:, 0], bounds[:, 1], color=line.get_color(), alpha=0.15, linewidth=0)
+            look = {"color": colours[label.split(", ")[0]], "linestyle": "--" if label.endswith("none") else "-"}
+            ax.plot(ends, [np.mean(v) for v in told], marker=".", label=label, **look)
+            ax.fill_between(ends, bounds[:, 0], bounds[:, 1], color=look["color"], alpha=0.1, linewidth=0)
         ax.set_title(title, fontsize=9, loc="left")
         ax.set_xlabel("seconds")
-    axes[0].legend(fontsize=7, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=len(cells))
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110, metadata={"Software": "counterpoint"})
     plt.close(figure)
