@@ -120,7 +120,7 @@ def test_takes_are_those_of_generate(tiny_model, tmp_path, cell):
         request = panel_prompts.cases()[number].request(0, panel.CELLS[cell], model.system.conditions)
         next(model.takes(request)).save(tmp_path / "alone.flac")
         alone, together = (counterpoint.audio.read(tmp_path / name)[0] for name in ("alone.flac", row["file"]))
-        np.testing.assert_allclose(together.numpy(), alone.numpy(), atol=2e-4)
+        np.testing.assert_allclose(together.numpy(), alone.numpy(), atol=2e-3)
 
 
 def test_a_target_is_met_on_its_own_side_of_the_goal():
