@@ -590,6 +590,7 @@ OVERWRITTEN = {
     "what it was continued from, where it is now": ["regenerate", "longer.wav", "--source", "moved.wav", "-o", "moved.wav"],
     "what a take held on to": ["regenerate", "held.wav", "-o", "drums.wav"],
     "what another take holds on to": ["retake", "held.wav", "-o", "drums.wav"],
+    "what a take holds on to beside it": ["regenerate", "on/held.wav", "-o", "on/drums.wav"],
     "a control": ["generate", "a pop song", "--tempo", "100", "--drums", "drums.wav", "-o", "drums.wav"],
     "a control, through a link": ["generate", "a pop song", "--drums", "link.wav", "-o", "drums.wav"],
     "a control of a stream": ["generate", "a pop song", "--drums", "drums.wav", "-o", "drums.wav", "--stream"],
@@ -622,6 +623,8 @@ def given_files(models: dict[str, Model], file: Path, tmp_path_factory: pytest.T
         longer = models["tiny"].go_on("own.wav", PROMPT, seconds=0.5)
         longer.save("longer.wav"), longer.save("on/longer.wav")
         models["tiny"].generate("a pop song", seconds=1, tempo=100, drums="drums.wav").save("held.wav")
+    for name in ("held.wav", "drums.wav"):
+        shutil.copy(folder / name, folder / "on")
     return folder
 
 

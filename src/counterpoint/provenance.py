@@ -160,17 +160,17 @@ def _controls(record: Mapping[str, Any], given: str | Path | Take) -> tuple[dict
     """The controls of a record, their files where they are now; and what is wrong with those that are not as they were."""
     controls, wrong = dict(record.get("controls", {})), []
     for name, was in record.get("files", {}).items():
-        places = _places(name, given)
-        there = [place for place in places if place.is_file()]
+        known = places(name, given)
+        there = [place for place in known if place.is_file()]
         same = [place for place in there if was in digests({name: str(place)}).values()]
         if not same:
             wrong.append(f"{name}, which it held on to, is {'changed' if there else 'gone'}; put it back, or beside the take")
-        elif same[0] != places[0]:
+        elif same[0] != known[0]:
             controls |= {control: str(same[0]) for control, value in controls.items() if value == name}
     return controls, wrong
 
 
-def _places(name: str, given: str | Path | Take) -> list[Path]:
+def places(name: str, given: str | Path | Take) -> list[Path]:
     """Where a file may be that a take was given: where it was, or beside the take."""
     folder = [] if isinstance(given, Take) else [Path(given).parent]
     return [Path(name.strip()).expanduser(), *(beside / part for beside in folder for part in (name, Path(name).name))]
@@ -178,13 +178,13 @@ def _places(name: str, given: str | Path | Take) -> list[Path]:
 
 def _found(told: Mapping[str, Any], given: str | Path | Take, named: str | Path | None) -> tuple[Source | None, str]:
     """The given audio of a record: where it is said to be, where it was, or beside the take; or what is wrong."""
-    places = [Path(named)] if named is not None else _places(told["file"], given)
-    there = [place for place in places if place.is_file()]
+    known = [Path(named)] if named is not None else places(told["file"], given)
+    there = [place for place in known if place.is_file()]
     for place in there:
         source = read_source(place)
         if source.digest == told["sha256"]:
             return source, ""
-    where = str(places[0])
+    where = str(known[0])
     if where == NO_FILE:
         return None, "the take that it was given was no file; save that take as wav or flac and give the file with --source"
     if there:

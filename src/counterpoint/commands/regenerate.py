@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 from counterpoint import destination
 from counterpoint.commands import editing, telling
-from counterpoint.commands.holding import files_of
 from counterpoint.commands.terminal import progress, say
 from counterpoint.ending import NOTHING, interruptible
 
@@ -47,6 +46,8 @@ def regenerate(
 
 def _given(record: Mapping[str, Any], file: str, source: str | None) -> list[Path]:
     """The take's file, and what the take was made from: without that it could not be made again."""
-    audio = Path(record["source"]["file"]) if "source" in record else None
-    places = [] if audio is None else [audio, Path(file).parent / audio.name]
-    return [Path(file), *places, *([] if source is None else [Path(source)]), *files_of(record.get("controls", {}))]
+    from counterpoint.provenance import places
+
+    names = [*([record["source"]["file"]] if "source" in record else []), *record.get("files", {})]
+    found = [place for name in names for place in places(name, file)]
+    return [Path(file), *found, *([] if source is None else [Path(source)])]
