@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoint
-from counterpoint import amendment, audio, cli, editing, many, midi, planning, provenance, request, review, windows
+from counterpoint import amendment, audio, cli, editing, many, midi, parallel, planning, provenance, request, review, windows
 from counterpoint.codecs.spectral import SpectralConfig
 from counterpoint.data.corpus.synth import render
 from counterpoint.editing import Task
@@ -345,6 +345,17 @@ def test_a_take_is_made_again_from_its_file(models: dict[str, Model], tiny_model
     assert torch.equal(again.audio, take.audio) and again.score == take.score
 
 
+def test_a_take_is_made_again_with_as_many_threads_as_it_was(
+    models: dict[str, Model], tiny_model: Path, tmp_path: Path
+) -> None:
+    with parallel.threads_of_torch(2):
+        take = models["tiny"].generate(PROMPT, seconds=1, seed=9)
+    with parallel.threads_of_torch(1):
+        again = provenance.regenerate(take.save(tmp_path / "take.wav"), str(tiny_model))
+        assert torch.get_num_threads() == 1
+    assert torch.equal(again.audio, take.audio) and again.record["made_on"]["threads"] == 2
+
+
 ASKED_AGAIN = ["on either side", "several spans", "the best of two", *(task for task in TASKS if "variation" in task)]
 
 
@@ -525,6 +536,7 @@ def test_a_variation_that_keeps_nothing_is_reviewed_as_one(models: dict[str, Mod
 
 
 MISTAKES = [
+    (["inpaint", "FILE", "piano", "--span", "1:03"], "looks like a clock's time .* such as 63:70"),
     (["inpaint", "FILE", "piano", "--span", "0.5:1", "--span", "0.9:1.2"], "spans 0.5:1 and 0.9:1.2 overlap"),
     (["inpaint", "FILE", "piano", "--span", "1:1"], "span 1:1 holds nothing"),
     (["inpaint", "FILE", "piano", "--span", "1.5:1"], "span 1.5:1 holds nothing"),
@@ -654,10 +666,12 @@ def test_nothing_is_asked_of_audio_that_is_not_given(name: str) -> None:
 
 
 def test_commands_write_files_and_reports(
-    file: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = ["--model", str(tiny_model)]
+    assert cli.run(["inpaint", str(file), PROMPT, "--span", "1:1.5", "--tries", "2", "-o", "best.wav", *model]) == 0
+    assert re.search(r"tries: [12] of 2 is kept, by match, adherence: 0\.\d+, 0\.\d+\n", capsys.readouterr().out)
     assert cli.run(["continue", str(file), PROMPT, "--seconds", "1", "-o", "on.wav", "--report", *model]) == 0
     assert cli.run(["inpaint", "on.wav", PROMPT, "--span", "1:1.5", "-o", "in.flac", "--report", *model]) == 0
     audio.write("song.wav", torch.from_numpy(render(planning.make("a pop song, 100 bpm", 4, 1).score, 8000, 1)), 8000)

@@ -140,7 +140,7 @@ def test_misspelt_settings_are_told_apart_from_right_ones(model: Model) -> None:
             {"guidance": {"melody": 2}},
             "Guidance names 'melody', which this model is not told; it knows all, text, score.",
         ),
-        ("tiny-ar", {"solver": "heun"}, "tiny-ar is not sampled by solver; it knows temperature, top_k, top_p, guidance, "),
+        ("tiny-ar", {"solver": "heun"}, "tiny-ar is not sampled by solver; it knows guidance, guidance_rescale, temperature, "),
         ("tiny-ar", {"guidance_interval": (0, 0.5)}, "tiny-ar is not sampled by guidance_interval"),
         ("tiny-fast", {"solver": "heun"}, "is distilled and takes its own steps, not those of heun; ask for steps alone."),
         ("tiny-fast", {"solver": "dopri5", "tolerance": 0.1}, "takes its own steps, not those of dopri5"),

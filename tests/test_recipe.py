@@ -109,7 +109,7 @@ def test_autoregression_is_trained_and_generates_by_the_same_doors(token_recipe,
     longer = model.generate("slow piano", seconds=12, seed=3, plan="none")  # two windows, the second continues the first
     assert longer.audio.shape == (1, 96000)
     assert "musicgen" in anatomy.describe(tmp_path / "out") and "delays" in anatomy.describe(tmp_path / "out")
-    with pytest.raises(ValueError, match="not sampled by steps; it knows temperature"):
+    with pytest.raises(ValueError, match="not sampled by steps; it knows guidance"):
         model.generate("slow piano", seconds=1, steps=4)
 
 

@@ -24,6 +24,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """The public names, imported on first use, so that `import counterpoint` does not wait for torch."""
     if name in ("Model", "Request", "Stream", "Take", "load"):

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Collection, Iterable
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
@@ -54,6 +55,8 @@ def spans(given: object) -> tuple[tuple[float, float], ...]:
 
 
 def _span(span: object) -> tuple[float, float]:
+    if isinstance(span, str) and (clock := re.search(r":0\d", span)):
+        raise ValueError(f"The span {span} looks like a clock's time ({clock[0]}); write two times in seconds, such as 63:70.")
     try:
         start, end = PAIR.validate_python(span.split(":") if isinstance(span, str) else span)
     except ValidationError:

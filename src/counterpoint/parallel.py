@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -52,14 +52,19 @@ def place(device: str = "auto") -> Place:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """torch computes with one thread while the block runs: sums over several threads depend on their number."""
+def threads_of_torch(count: int) -> Iterator[None]:
+    """torch computes with so many threads while the block runs: sums over several threads depend on their number."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """torch computes with one thread while the block runs, so that nothing depends on how many there are."""
+    return threads_of_torch(1)
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import counterpoint
-from counterpoint import generation, request
+from counterpoint import generation, parallel, request
 from counterpoint.controls.given import digests
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
@@ -95,7 +97,8 @@ def regenerate(
             f"{path} was made with weights {record['weights']} of {record['model']}, and those here are "
             f"{loaded.checkpoint.version}; give the folder of the former with --model."
         )
-    take = next(loaded.takes(asked(record, loaded, path, source), progress))
+    with parallel.threads_of_torch(record.get("made_on", {}).get("threads", torch.get_num_threads())):
+        take = next(loaded.takes(asked(record, loaded, path, source), progress))
     if take.record["sha256"] != record["sha256"]:
         raise ValueError(f"{path} came out otherwise than it was: {_differences(record, take)}.")
     return take

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from counterpoint.conditioners.controls import condition_names
 from counterpoint.paradigms import guidance
 from counterpoint.paradigms.solvers import SCHEDULES
-from counterpoint.request import Request
+from counterpoint.request import SAMPLING, Request
 from counterpoint.systems import jasco, musicgen
 from counterpoint.systems.jasco import Distilled, JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
@@ -43,7 +43,8 @@ def refusals(name: str, config: JascoConfig | MusicgenConfig, asked: Request) ->
     own, wanted = config.sampling, asked.sampling()
     known = type(own).model_fields
     strangers = wanted.keys() - known - {"method"}
-    refused = {setting: f"{name} is not sampled by {setting}; it knows {', '.join(known)}" for setting in strangers}
+    able = ", ".join(setting for setting in SAMPLING if setting in known)
+    refused = {setting: f"{name} is not sampled by {setting}; it knows {able}" for setting in strangers}
     if asked.method is not None and asked.method not in methods(config):
         able = ", ".join(methods(config)) or "no method"
         refused["method"] = f"{name} does not fill gaps by the method {asked.method}; it knows {able}"

@@ -23,9 +23,19 @@ def tell(take: "Take", path: Path, elapsed: float) -> None:
         stays = take.record["made"] != [[0, seconds]]
         say(f"  made: {spans}" + (f"; all else is {file}, {_kept(take, path)}" if stays else f", varied from {file}"))
     say(f"  plan: {take.record['summary']}")
+    for choice in take.record.get("chosen", ()):
+        say(f"  tries: {_chosen(choice)}")
     if take.record["note"]:
         say(f"  note: {take.record['note']}")
     report_unknown(take.record["unknown"])
+
+
+def _chosen(choice: Mapping[str, Any]) -> str:
+    """Which of several fillings was kept, and what they scored."""
+    ranks = ["none" if one["rank"] is None else f"{one['rank']:.3f}" for one in choice["tried"]]
+    how = choice["tried"][choice["kept"]].get("strategy")
+    of = f"{choice['kept'] + 1} of {len(ranks)} is kept{f' ({how})' if how else ''}"
+    return f"{of}, by {', '.join(choice['by'])}: {', '.join(ranks)}"
 
 
 def _kept(take: "Take", path: Path) -> str:
