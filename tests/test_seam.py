@@ -114,3 +114,10 @@ def test_silence_and_mistakes(clips):
     with pytest.raises(ValueError, match="not numbers"):
         seams(clip * math.nan, RATE, (3.0,), chroma)
     assert audible([]) == ()
+
+
+def test_every_figure_of_a_seam_has_words():
+    from counterpoint.metrics.seam import ALL, ONE
+    from counterpoint.review import HEARD_AS
+
+    assert HEARD_AS.keys() == ONE.keys() | ALL.keys()

@@ -20,6 +20,15 @@ LONGEST_START = 10.0
 """Seconds of given audio that later stretches are held against."""
 SHORTEST_WITH_SEAMS = 2.5
 """Seconds below which a clip is too short for `seams`."""
+HEARD_AS = {
+    "flux": "an onset",
+    "loudness_ratio": "a jump of loudness",
+    "level_ratio": "a jump of level",
+    "timbre": "a change of timbre",
+    "chroma": "a change of harmony",
+    "click": "a click",
+}
+"""The figures of seams (`metrics.seam.ONE`), for people."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,10 @@ class Review:
         """All of it in lines for people."""
         told = [] if math.isnan(self.kept) else [f"what is given: {_bits(self.kept)}"]
         if self.seams:
-            found = ", ".join(audible(self.seams)) or "nothing"
-            told.append(f"seams at {', '.join(f'{seam.seconds:g}' for seam in self.seams)} s: {found} stands out")
+            places = ", ".join(f"{seam.seconds:g}" for seam in self.seams)
+            found = ", ".join(HEARD_AS[name] for name in audible(self.seams)) or "nothing"
+            mend = "; inpaint makes a short span around it anew" if found != "nothing" else ""
+            told.append(f"seams at {places} s: what stands out: {found}{mend}")
         if self.likeness is not None:
             own = self.likeness
             told.append(
