@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -62,9 +62,11 @@ def threads_of_torch(count: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def one_thread() -> AbstractContextManager[None]:
+@contextmanager
+def one_thread() -> Iterator[None]:
     """torch computes with one thread while the block runs, so that nothing depends on how many there are."""
-    return threads_of_torch(1)
+    with threads_of_torch(1):
+        yield
 
 
 @contextmanager

@@ -97,7 +97,8 @@ def regenerate(
             f"{path} was made with weights {record['weights']} of {record['model']}, and those here are "
             f"{loaded.checkpoint.version}; give the folder of the former with --model."
         )
-    with parallel.threads_of_torch(record.get("made_on", {}).get("threads", torch.get_num_threads())):
+    threads = record.get("made_on", {}).get("threads")
+    with parallel.threads_of_torch(threads if isinstance(threads, int) and threads > 0 else torch.get_num_threads()):
         take = next(loaded.takes(asked(record, loaded, path, source), progress))
     if take.record["sha256"] != record["sha256"]:
         raise ValueError(f"{path} came out otherwise than it was: {_differences(record, take)}.")
