@@ -179,7 +179,7 @@ def test_controls_that_overrule_words_are_told(model: Model, text: str, wishes: 
     assert said not in model.generate("a pop song", 2.0, 0, **wishes).record["note"]
 
 
-def test_notes_written_in_another_tempo_are_told(model: Model, tmp_path: Path) -> None:
+def test_notes_written_in_another_tempo_are_told(model: Model, told: Model, tmp_path: Path) -> None:
     midi.write(planned("a pop song, 97 bpm"), tmp_path / "tune.mid")
     midi.write(planned("a pop song, 140 bpm"), tmp_path / "beat.mid")
     tune, beat = str(tmp_path / "tune.mid"), str(tmp_path / "beat.mid")
@@ -192,7 +192,8 @@ def test_notes_written_in_another_tempo_are_told(model: Model, tmp_path: Path) -
     assert note("a pop song", melody=tune, tempo=120) == "tune.mid is written at 97 bpm, and its notes keep their times at 120"
     assert note("a pop song, 120 bpm", drums=beat).startswith("beat.mid is written at 140 bpm")
     assert note("a pop song", melody=tune, drums=beat).startswith("beat.mid is written at 140 bpm")
-    assert "tune.mid" in model.generate("a song, 120 bpm", 1.0, melody=tune).record["note"]
+    for one in (model, told):  # by a plan, and without
+        assert "tune.mid" in one.generate("a song, 120 bpm", 1.0, melody=tune).record["note"]
 
 
 @pytest.mark.parametrize("wishes", [{"chords": "|" + " C | G | Am | F |" * 20}, {"drums": "kick: " + "x...x..." * 60}])

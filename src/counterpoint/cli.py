@@ -27,7 +27,7 @@ from counterpoint.commands.bench import bench
 from counterpoint.commands.evaluate import evaluate
 from counterpoint.commands.export import export
 from counterpoint.commands.going_on import go_on
-from counterpoint.commands.holding import Holding, files_of
+from counterpoint.commands.holding import Holding
 from counterpoint.commands.inpaint import inpaint
 from counterpoint.commands.listen import listen_app
 from counterpoint.commands.plan import PLANNER, plan
@@ -129,7 +129,7 @@ def _make(
     beside = telling.REPORT if wanted.get("report") else ""
     seeds = adherence.first_seeds(asked, wanted)
     targets = [destination.audio_file(asked.text, output, format, first, asked.count, beside) for first in seeds]
-    editing.spared(targets, files_of(asked.controls()))
+    editing.spared(targets, list(asked.files().values()))
     loaded = modes.load(model, device, way)  # torch, only now that the request stands
     written = 0
     with (

@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, and one sentence where they cannot be written."""
+"""Files that appear whole or not at all, one sentence where they cannot be written, and which of many texts name files."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -52,3 +52,9 @@ def whole_lines(path: Path) -> list[str]:
     if whole != text:
         write_text(path, whole)
     return whole.splitlines()
+
+
+def named(values: Iterable[object]) -> dict[str, Path]:
+    """The files that texts among `values` name, by that text; what names none may be longer than any path."""
+    paths = {value: os.path.expanduser(value.strip()) for value in values if isinstance(value, str)}
+    return {value: Path(path) for value, path in paths.items() if os.path.isfile(path)}

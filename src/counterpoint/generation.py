@@ -17,7 +17,7 @@ from counterpoint import amendment, editing, planning, request, runtime, sampler
 from counterpoint import audio as sound
 from counterpoint.chart import print_chart
 from counterpoint.config import Config
-from counterpoint.controls.given import digests
+from counterpoint.controls.given import digest as file_digest
 from counterpoint.controls.held import Held
 from counterpoint.controls.told import laid_out, unheard, values_of, windowed
 from counterpoint.editing import Task
@@ -274,8 +274,8 @@ class Model:
         told = {name: [value] for name, value in values.items()}
         guidance.check_told(sampling.guidance, told)
         notes = [
-            guidance.unweighed(sampling.guidance, told),
-            *([] if plan is None else [plan.note, *planning.disagreement(length, seconds, plan.overridden)]),
+            guidance.unweighed(sampling.guidance, {name: column for name, column in told.items() if name != "seconds"}),
+            *([held.note] if plan is None else [plan.note, *planning.disagreement(length, seconds, plan.overridden)]),
             sampler.caution(name, config, asked),
         ]
         record = {
@@ -289,7 +289,7 @@ class Model:
             "seconds": seconds,
             **asked.given(),
             **({"controls": asked.controls()} if asked.controls() else {}),
-            **({"files": files} if (files := digests(asked.controls())) else {}),
+            **({"files": {name: file_digest(path) for name, path in files.items()}} if (files := asked.files()) else {}),
             "plan": "none" if score is None else print_chart(score),
             "summary": "none" if score is None else planning.summary(score),
             **({} if task is None else {"made": [list(span) for span in task.spans]}),

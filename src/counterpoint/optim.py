@@ -59,7 +59,7 @@ class OptimConfig(Config):
 class Muon32(torch.optim.Muon):
     """torch's Muon (Jordan et al. 2024), but in 32 bits: torch's takes most of a step where 16 have no instructions.
 
-    Settings, state and their names are torch's, so that a run may go on with either.
+    Settings, state and their names are torch's, so that a run may go on with either; learning rates are adjusted as AdamW's.
     """
 
     @torch.no_grad()
@@ -67,13 +67,14 @@ class Muon32(torch.optim.Muon):
         """One step; a closure, which torch's takes, is not for this one."""
         assert closure is None
         for group in self.param_groups:
+            assert group["adjust_lr_fn"] == "match_rms_adamw"
             for matrix in (parameter for parameter in group["params"] if parameter.grad is not None):
                 momentum = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix.grad))
                 momentum.lerp_(matrix.grad, 1 - group["momentum"])
                 ahead = matrix.grad.lerp(momentum, group["momentum"]) if group["nesterov"] else momentum
                 turn = orthogonal(ahead, group["ns_coefficients"], group["ns_steps"], group["eps"])
                 matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                matrix.add_(turn, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))  # match_rms_adamw
+                matrix.add_(turn, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
 
 
 def orthogonal(matrix: Float[Tensor, "n k"], coefficients: Sequence[float], steps: int, eps: float) -> Float[Tensor, "n k"]:

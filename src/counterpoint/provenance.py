@@ -13,7 +13,7 @@ import torch
 
 import counterpoint
 from counterpoint import generation, parallel, request
-from counterpoint.controls.given import digests
+from counterpoint.controls.given import digest
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
 from counterpoint.request import Request
@@ -166,7 +166,7 @@ def _controls(record: Mapping[str, Any], given: str | Path | Take) -> tuple[dict
     for name, was in record.get("files", {}).items():
         known = places(name, given)
         there = [place for place in known if place.is_file()]
-        same = [place for place in there if was in digests({name: str(place)}).values()]
+        same = [place for place in there if digest(place) == was]
         if not same:
             wrong.append(f"{name}, which it held on to, is {'changed' if there else 'gone'}; put it back, or beside the take")
         elif same[0] != known[0]:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 
 from counterpoint import checks
 from counterpoint.config import Config
+from counterpoint.files import named
 from counterpoint.music import Chord, Note, Score
 
 if TYPE_CHECKING:
@@ -276,6 +277,10 @@ class Request(Config):
         told = {name: getattr(self, name) for name in CONTROLS}
         asked = {name: value for name, value in told.items() if value is not None and (name, value) != ("transpose", 0)}
         return json.loads(json.dumps(asked, default=_plain))
+
+    def files(self) -> dict[str, Path]:
+        """The files that controls name, by their paths as given."""
+        return named(self.controls().values())
 
     def given(self) -> dict[str, Any]:
         """What is given to go on from, and where and how far something is to be made anew, as JSON takes it."""

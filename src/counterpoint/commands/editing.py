@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 from counterpoint import destination
 from counterpoint.commands import telling
-from counterpoint.commands.holding import files_of
 from counterpoint.commands.terminal import progress, say
 from counterpoint.ending import NOTHING, interruptible
 
@@ -60,7 +59,7 @@ def make(model: "Model", asked: "Request", file: str, output: str | None, format
 def files(asked: "Request", file: str, output: str | None, format: Format | None, beside: str = "") -> list[Path]:
     """Where the pieces go.  Raises ValueError where that is what is given, which would be lost."""
     given = [Path(file).expanduser(), *([] if asked.source is None else [Path(asked.source.name)])]
-    given += files_of(asked.controls())
+    given += asked.files().values()
     kept = "flac" if given[0].suffix.lower() == ".flac" else None
     suffix = format or (kept if output is None or not Path(output).suffix else None)
     seeds = range(asked.seed, asked.seed + asked.count)

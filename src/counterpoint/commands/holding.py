@@ -1,8 +1,5 @@
-"""The controls as they are typed: the flags of what a musician holds on to, and the files that they name."""
+"""The controls as they are typed: the flags of what a musician holds on to."""
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, TypedDict
 
 from cyclopts import Parameter
@@ -21,9 +18,3 @@ class Holding(TypedDict, total=False):
     tempo: Annotated[float, Parameter(help="Felt beats a minute.")]
     key: Annotated[str, Parameter(help='Such as "A minor".')]
     transpose: Annotated[int, Parameter(help="Semitones by which chords, melody and key are moved.")]
-
-
-def files_of(controls: Mapping[str, object]) -> list[Path]:
-    """The files that controls name; what names none is chords or steps, which may be longer than any path."""
-    names = [os.path.expanduser(value.strip()) for value in controls.values() if isinstance(value, str)]
-    return [Path(name) for name in names if os.path.isfile(name)]

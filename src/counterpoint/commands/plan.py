@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from counterpoint import destination
 from counterpoint.commands import editing
-from counterpoint.commands.holding import Holding, files_of
+from counterpoint.commands.holding import Holding
 from counterpoint.commands.terminal import report_unknown, say
 
 PLANNER = "Who writes the plan: rules, or a model that writes scores (a shipped name, a folder or a Hub id)."
@@ -54,9 +54,9 @@ def plan(
     for path in (target, chart):
         if path is not None:
             destination.check_writable(path)
-    editing.spared([target], files_of(asked.controls()))
+    editing.spared([target], list(asked.files().values()))
     if chart is not None:
-        editing.spared([chart], files_of(asked.controls()), "--chart")
+        editing.spared([chart], list(asked.files().values()), "--chart")
     made = planning.make(asked.text, asked.seconds, asked.seed, held=Held.of(asked), planner=asked.planner)
     write(made.score, target)
     if chart is not None:

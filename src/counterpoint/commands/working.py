@@ -7,7 +7,6 @@ from cyclopts import Parameter
 
 from counterpoint import destination
 from counterpoint.commands import editing
-from counterpoint.commands.holding import files_of
 from counterpoint.commands.terminal import progress, report_unknown, say
 from counterpoint.ending import NOTHING, interruptible
 
@@ -85,7 +84,7 @@ def stream(asked: "Request", model: str, output: str | None, device: str, workin
     target = destination.audio_file(asked.text, output, "wav" if output is None else None, asked.seed, 1)
     if target.suffix.lower() != ".wav":
         raise ValueError(f"A file that grows is a wav file; let {target} end in .wav, or leave --stream out.")
-    editing.spared([target], files_of(asked.controls()))
+    editing.spared([target], list(asked.files().values()))
     loaded = load(model, device, working)
     left = {"now": NOTHING}
     with interruptible(lambda: left["now"]), progress("generating") as bar:
@@ -111,7 +110,7 @@ def many(
     missing = [piece for piece in wanted if not piece.is_there()]
     if missing:
         destination.check_writable(missing[0].path)
-        editing.spared([piece.path for piece in missing], [prompts, *files_of(asked.controls())])
+        editing.spared([piece.path for piece in missing], [prompts, *asked.files().values()])
         loaded = load(model, device, working)
         with (
             interruptible(lambda: f"what is whole in {output} stays; the same command goes on"),

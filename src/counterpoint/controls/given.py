@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 
@@ -15,7 +15,6 @@ MIDI_SUFFIXES = (".mid", ".midi")
 AUDIO_SUFFIXES = tuple(audio.FORMATS)
 CHORD_SUFFIXES = (".txt", ".cho", ".chopro", ".chordpro", ".pro", ".crd", ".lab", ".csv")
 """How files with chords end: text in bars or ChordPro, annotations (start, end, label), changes (time, label)."""
-FILES = (*MIDI_SUFFIXES, *AUDIO_SUFFIXES, *CHORD_SUFFIXES)
 VELOCITY = 96
 """How hard a note is played whose giver did not say."""
 LONGEST_TEXT = 100_000  # bytes
@@ -28,11 +27,9 @@ def path_of(given: object, suffixes: Sequence[str]) -> Path | None:
     return given.expanduser() if isinstance(given, Path) else None
 
 
-def digests(controls: Mapping[str, object]) -> dict[str, str]:
-    """SHA-256 of each file that controls name, by its path as it was given."""
-    paths = {value: path_of(value, FILES) for value in controls.values() if isinstance(value, str)}
-    there = {name: path for name, path in paths.items() if path is not None and path.is_file()}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()}
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_text(path: Path) -> str:
