@@ -3,7 +3,7 @@
     python benchmarks/products.py [--rows 1 2 4] [--threads 1] [--clock cpu]
 
 Thousand million weights a second, the best of ten passes over 24 matrices of 4096 x 1024 (none of which stays in a cache):
-torch's linear layer in fp32 and bf16, its packed products with weights of 8 and 4 bits, and `nn/compact.py`'s sums, compiled.
+torch's linear layer in fp32 and bf16, its packed products with weights of 8 and 4 bits, and those of `nn/step.cpp`.
 `read` is a plain sum over memory, in GB a second.  `--clock cpu` counts the processor's seconds of one thread.
 """
 
@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from counterpoint.nn.compact import COMPILING, GROUP, Precision, compact, multiply
+from counterpoint.nn import native
+from counterpoint.nn.compact import GROUP, Precision, compact
 
 OUTPUTS, INPUTS, MATRICES, PASSES = 4096, 1024, 24, 10
 
@@ -24,10 +25,9 @@ def kinds(x: Tensor) -> dict[str, tuple[Callable[[], object], Callable[[object],
     """How a matrix is made, and how x is multiplied with it."""
     short = x.bfloat16()
     ones, pairs = torch.ones(OUTPUTS).bfloat16(), torch.rand(INPUTS // GROUP, OUTPUTS, 2).bfloat16()
-    fused = torch.compile(multiply, dynamic=False, options=COMPILING)
 
     def ours(precision: Precision) -> tuple:
-        return lambda: compact(torch.randn(OUTPUTS, INPUTS), precision), lambda matrix: fused(x, matrix)
+        return lambda: native.pack(*compact(torch.randn(OUTPUTS, INPUTS), precision)), lambda matrix: native.product(x, matrix)
 
     return {
         "linear fp32": (lambda: torch.randn(OUTPUTS, INPUTS), lambda w: F.linear(x, w)),  # pyright: ignore
@@ -40,9 +40,10 @@ def kinds(x: Tensor) -> dict[str, tuple[Callable[[], object], Callable[[object],
             lambda: torch._convert_weight_to_int4pack_for_cpu(torch.randint(15, (OUTPUTS, INPUTS), dtype=torch.int32), 1),
             lambda w: torch._weight_int4pack_mm_for_cpu(short, w, GROUP, pairs),  # pyright: ignore
         ),
-        "sums fp32": ours("fp32"),
-        "sums bf16": ours("bf16"),
-        "sums int8": ours("int8"),
+        "native fp32": ours("fp32"),
+        "native bf16": ours("bf16"),
+        "native int8": ours("int8"),
+        "native int4": ours("int4"),
     }
 
 

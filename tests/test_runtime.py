@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from counterpoint import runtime
+from counterpoint import machine, runtime
+from counterpoint.nn import native
 from counterpoint.nn.attention import KeyValues
 from counterpoint.nn.compact import GROUP, Compact, compact, multiply
 from counterpoint.nn.swift import Past, Swift, step
@@ -46,26 +47,96 @@ def backbone(**settings) -> Transformer:
     return made
 
 
-@pytest.mark.parametrize("settings", [{}, {"positions": "sinusoidal"}, {"local": 3}, {"context": False}], ids=str)
-@torch.inference_mode()
-def test_the_step_is_the_transformer(settings, monkeypatch) -> None:
-    """`step` by itself, uncompiled, position after position against all positions at once by the transformer."""
-    x = torch.randn(2, 9, 64, generator=torch.Generator().manual_seed(1))
-    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
-    told = settings.get("context", True)
-    cond = Cond(context=torch.randn(2, 5, 64), mask=mask) if told else Cond()
-    whole = backbone(**settings)(x, cond)
-    swift = Swift(backbone(**settings), "fp32", compiled=False)
-    swift._step = step
-    memory = swift.remember(2, 9, 5 if told else 0)
+SETTINGS = [{}, {"positions": "sinusoidal"}, {"local": 3}, {"context": False}]
+needs_compiler = pytest.mark.skipif(machine.compiler() is None, reason="needs a C++ compiler")
+
+
+def walked(swift: Swift, told: bool, items: int = 2) -> torch.Tensor:
+    """Nine positions: four at once, then one after another."""
+    x, cond = said(told, items)
+    memory = swift.remember(items, 9, 5 if told else 0)
     parts = [swift(x[:, :4], cond, memory=memory), *(swift(x[:, i : i + 1], cond, memory=memory) for i in range(4, 9))]
-    assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-5)
+    return torch.cat(parts, dim=1)
+
+
+def said(told: bool, items: int = 2) -> tuple[torch.Tensor, Cond]:
+    draw = torch.Generator().manual_seed(1)
+    x, context = torch.randn(items, 9, 64, generator=draw), torch.randn(items, 5, 64, generator=draw)
+    mask = torch.arange(5) < torch.tensor([5, 2, 4])[:items, None]
+    return x, Cond(context=context, mask=mask) if told else Cond()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@torch.inference_mode()
+def test_the_step_for_torchs_compiler_is_the_transformer(settings) -> None:
+    """`step` by itself, uncompiled, position after position against all positions at once by the transformer."""
+    told = settings.get("context", True)
+    x, cond = said(told)
+    whole = backbone(**settings)(x, cond)
+    swift = Swift(backbone(**settings), "fp32")
+    swift.way = "torch"
+    assert torch.allclose(walked(swift, told), whole, atol=1e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@torch.inference_mode()
+def test_the_native_step_is_the_transformer(settings) -> None:
+    told = settings.get("context", True)
+    x, cond = said(told, 3)
+    whole = backbone(**settings)(x, cond)
+    assert torch.allclose(walked(Swift(backbone(**settings), "fp32", "native"), told, 3), whole, atol=1e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("precision", ["bf16", "int8", "int4"])
+@torch.inference_mode()
+def test_the_native_step_in_few_bits_is_that_of_the_same_bits(precision) -> None:
+    """Against the transformer whose matrices are those few bits again as floats: only what is remembered is rounded."""
+    whole = backbone()
+    for layer in [m for m in whole.modules() if isinstance(m, nn.Linear)]:
+        layer.weight.copy_(multiply(torch.eye(layer.in_features), compact(layer.weight.detach(), precision)).T)
+    x, cond = said(True)
+    apart = walked(Swift(backbone(), precision, "native"), True) - whole(x, cond)
+    assert 0 < apart.std() < 0.003 * whole(x, cond).std()
+
+
+@needs_compiler
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int4"])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (10, 40), (3, 7), (130, 96)])
+def test_native_products_of_any_shape_and_number(precision, height, width) -> None:
+    """Whole and broken blocks, one item and more than are kept in a cache, by one thread and two: the same bits."""
+    draw = torch.Generator().manual_seed(0)
+    few, x = compact(torch.randn(height, width, generator=draw), precision), torch.randn(131, width, generator=draw)
+    packed, threads = native.pack(*few), torch.get_num_threads()
+    meant = x @ multiply(torch.eye(width), few)
+    made = native.product(x, packed)
+    assert (made - meant).abs().max() < 3e-3 * meant.abs().max()
+    assert torch.equal(native.product(x[:1], packed), made[:1]) and torch.equal(native.product(x[-2:], packed), made[-2:])
+    torch.set_num_threads(threads % 2 + 1)
+    assert torch.equal(native.product(x, packed), made)
+    torch.set_num_threads(threads)
+
+
+@needs_compiler
+def test_sums_of_many_columns_do_not_overflow() -> None:
+    few = compact(torch.ones(4, 20_000), "int8")
+    assert torch.allclose(native.product(torch.ones(1, 20_000), native.pack(*few)), torch.full((1, 4), 20_000.0), rtol=1e-3)
+
+
+def test_a_compiler_that_fails_is_told(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(native, "compiler", lambda: sys.executable)
+    native.library.cache_clear()
+    with pytest.raises(ValueError, match=r"does not build the compiled step .*; install g\+\+, or leave compile out"):
+        native.library()
+    assert list(tmp_path.rglob("*.so")) == []
 
 
 @torch.inference_mode()
 def test_room_that_is_not_filled_is_not_looked_at() -> None:
     """As on a GPU, where all of the room is read at every step."""
-    swift = Swift(backbone(), "fp32", compiled=False)
+    swift = Swift(backbone(), "fp32")
     swift.remember(1, 8, 2)
     x, weights = torch.randn(1, 64), _first(swift)
     room = KeyValues(torch.randn(1, 4, 8, 16), torch.randn(1, 4, 8, 16), 3)
@@ -106,18 +177,26 @@ def test_few_bits_say_nearly_the_same(precision, worst, monkeypatch) -> None:
     assert 0 < (said - meant).std() < worst * meant.std()
 
 
-def test_an_item_alone_is_that_item_in_a_batch() -> None:
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_an_item_alone_is_that_item_in_a_batch(compiled) -> None:
     system = musicgen()
-    runtime.quicken(system, "int8", CPU, compiled=False)
+    runtime.quicken(system, "int8", CPU, compiled)
     assert torch.equal(made(system, 2)[:1], made(system, 1))
 
 
-def test_compiled_steps_are_the_steps() -> None:
+@needs_compiler
+def test_compiled_and_not_the_same_is_made() -> None:
+    system = musicgen()
+    runtime.quicken(system, "fp32", CPU, compiled=True)
+    assert torch.equal(made(system, 2), made(musicgen(), 2))
+
+
+def test_torchs_compiler_makes_one_step_for_all_blocks() -> None:
     """In a process of its own, without the checks of shapes, which torch's compiler does not read."""
-    if runtime.compiler() is None:
+    if machine.compiler() is None:
         pytest.skip("needs a C++ compiler")
     done = subprocess.run([sys.executable, Path(__file__).parent / "compiled_steps.py"], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout == "2 compiled\nfp32 the same\nint8 near\n", done.stderr[-2000:]
+    assert done.returncode == 0 and done.stdout == "1 compiled\nfp32 the same\nint8 near\n", done.stderr[-2000:]
 
 
 def test_auto_by_size_and_paradigm(monkeypatch) -> None:
@@ -148,9 +227,11 @@ def test_a_flow_keeps_its_matrices_in_few_bits_too() -> None:
         ("int8", "cpu", True, "compile needs a C++ compiler"),
     ],
 )
-def test_what_a_machine_lacks_is_told_in_a_sentence(choice, device, compiled, sentence, monkeypatch) -> None:
+def test_what_a_machine_lacks_is_told_in_a_sentence(choice, device, compiled, sentence, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(runtime, "multiplies_bf16", lambda device: False)
-    monkeypatch.setattr(runtime, "compiler", lambda: None)
+    monkeypatch.setattr(native, "compiler", lambda: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native.library.cache_clear()
     with pytest.raises(ValueError, match="^" + re.escape(sentence)):
         runtime.check(choice, torch.device(device), compiled)
 

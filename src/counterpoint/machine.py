@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -21,7 +22,9 @@ def multiplies_bf16(device: torch.device) -> bool:
     """Whether products of 16-bit floats have instructions of their own."""
     if device.type != "cpu":
         return device.type != "cuda" or torch.cuda.is_bf16_supported()
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported() and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"} != set()
+    return (
+        torch.ops.mkldnn._is_mkldnn_bf16_supported() and set(processor().split()) & {"avx512_bf16", "amx_bf16", "bf16"} != set()
+    )
 
 
 def autocast(device: str) -> torch.autocast:
@@ -30,13 +33,15 @@ def autocast(device: str) -> torch.autocast:
     return torch.autocast(place.type, torch.bfloat16, enabled=multiplies_bf16(place))
 
 
-def _cpu_flags() -> set[str]:
+@cache
+def processor() -> str:
+    """The names of the processor's sets of instructions, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return {"bf16"}  # not to be known: mkldnn's word counts
+        return "bf16"  # not to be known: mkldnn's word counts
     found = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
-    return set(found.split(":", 1)[1].split())
+    return found.split(":", 1)[1].strip()
 
 
 def compiler() -> str | None:

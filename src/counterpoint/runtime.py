@@ -15,7 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from counterpoint.machine import compiler, free_memory, multiplies_bf16
+from counterpoint.machine import free_memory, multiplies_bf16
+from counterpoint.nn import native
 from counterpoint.nn.compact import Compact, Precision
 from counterpoint.nn.swift import Swift, shrink
 from counterpoint.nn.transformer import Transformer
@@ -46,8 +47,8 @@ def check(choice: str, device: torch.device, compiled: bool) -> None:
         raise ValueError(f"int4 is there for CPUs only, not for {device.type}; choose int8 or bf16.")
     if choice == "bf16" and not multiplies_bf16(device):
         raise ValueError("This processor has no instructions for bf16, which would be slower than fp32; choose fp32 or int8.")
-    if compiled and device.type == "cpu" and not compiler():
-        raise ValueError("compile needs a C++ compiler, and there is none here; install g++, or leave compile out.")
+    if compiled and device.type == "cpu":
+        native.library()
 
 
 def check_memory(folder: Path, choice: str) -> None:
@@ -114,21 +115,22 @@ def quicken(system: System, choice: str, device: torch.device, compiled: bool) -
     """Give a loaded system's backbone and head so many bits, in place, and have its step compiled; what of that is not as it
     was, by name.
 
-    The first seconds after that are torch's compiler's.  Raises ValueError as `check` does.
+    Raises ValueError as `check` does.
     """
     check(choice, device, compiled)
     precision = settle(choice, system, device)
     if precision == "fp32" and not compiled:
         return {}
     backbone = _backbone(system)
+    natively = compiled and device.type == "cpu"
     if backbone.config.causal:
-        system.add_module("backbone", Swift(backbone, precision, compiled))
+        system.add_module("backbone", Swift(backbone, precision, "native" if natively else "torch" if compiled else "plain"))
     else:
         shrink(backbone, precision)
         if compiled:
             backbone.compile()
     if isinstance(system, Musicgen) and isinstance(system.out, nn.Linear):
-        system.add_module("out", Compact(system.out, precision, compiled))
+        system.add_module("out", Compact(system.out, precision, natively))
     return {"dtype": precision, "compiled": compiled}
 
 

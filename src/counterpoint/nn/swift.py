@@ -1,23 +1,27 @@
-"""The step of a causal transformer, one position after another, as a function that is compiled once and serves all blocks.
+"""The step of a causal transformer, one position after another: on a CPU by `step.cpp`, on a GPU by torch's compiler.
 
-The mathematics is that of `nn/transformer.py`, for one new position; what differs is only where numbers are kept.  Weights and
-what is remembered are arguments, so that torch compiles one block, not a stack of them; the remembered length may be any, and
-nothing is written inside.
+The mathematics is that of `nn/transformer.py`, for one new position; what differs is only where numbers are kept.  For torch's
+compiler, weights and what is remembered are arguments of `step`, so that it compiles one block, not a stack of them; the
+remembered length may be any, and nothing is written inside.
 """
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from counterpoint.nn import native
 from counterpoint.nn.attention import rotary_angles, rotate, sinusoids
 from counterpoint.nn.compact import COMPILING, FEW, Compact, Matrix, Precision, multiply
+from counterpoint.nn.native import Packed
 from counterpoint.nn.transformer import Block, BlockMemory, Memory, Transformer
 from counterpoint.types import Cond
 
 Norm = tuple[Tensor, Tensor]
+Way = Literal["plain", "native", "torch"]
+"""Who takes a step: the transformer itself, step.cpp, or torch's compiler."""
 
 
 class Weights(NamedTuple):
@@ -25,15 +29,15 @@ class Weights(NamedTuple):
 
     local: Tensor | None
     attention_norm: Norm
-    query: Matrix
-    key_value: Matrix
-    out: Matrix
+    query: Matrix | Packed
+    key_value: Matrix | Packed
+    out: Matrix | Packed
     cross_norm: Norm | None
-    cross_query: Matrix | None
-    cross_out: Matrix | None
+    cross_query: Matrix | Packed | None
+    cross_out: Matrix | Packed | None
     feedforward_norm: Norm
-    expand: Matrix
-    contract: Matrix
+    expand: Matrix | Packed
+    contract: Matrix | Packed
 
 
 class Past(NamedTuple):
@@ -95,17 +99,19 @@ def _norm(x: Tensor, norm: Norm) -> Tensor:
 class Swift(nn.Module):
     """A causal transformer whose matrices have few bits; called as the transformer is, whose numbers it gives but for rounding.
 
-    A new position of a few items goes through `step`; anything else through the transformer itself.
+    A new position goes through `native` or, for a few items, through `step` as torch compiles it; anything else through the
+    transformer itself.
     """
 
-    def __init__(self, plain: Transformer, precision: Precision, compiled: bool) -> None:
+    def __init__(self, plain: Transformer, precision: Precision, way: Way = "plain") -> None:
         """Takes `plain` over: its linear layers are replaced."""
         super().__init__()
-        self.plain, self.config = plain, plain.config
+        self.plain, self.config, self.way = plain, plain.config, way
         self.remembered = torch.float32 if precision == "fp32" else torch.bfloat16
-        shrink(plain, precision)
-        self._step = torch.compile(step, options=COMPILING) if compiled else None
+        shrink(plain, precision, way == "native")
+        self._step = torch.compile(step, options=COMPILING) if way == "torch" else step
         self._weights: list[Weights] = []
+        self._lie: Any = None  # where they lie, for `native`
         self._begun = False
 
     def remember(self, batch: int, length: int, context: int) -> Memory:
@@ -123,10 +129,9 @@ class Swift(nn.Module):
         positions: Tensor | None = None,
     ) -> Float[Tensor, "b t h"]:
         """See Transformer."""
-        few = x.shape[0] <= FEW and x.shape[1] == 1
-        if self._step is None or memory is None or memory.length < 2 or not few or cond.vector is not None:
+        if memory is None or not self._takes(x, cond, memory):
             self._begun = False
-            return self.plain(x, cond, time, mask, memory, ahead, positions)  # torch makes no dynamic size of 0 or 1
+            return self.plain(x, cond, time, mask, memory, ahead, positions)
         places = torch.full((1,), memory.length, device=x.device) if positions is None else positions[:, -1]
         x, rotary = x[:, 0], None
         if self.config.positions == "sinusoidal":
@@ -134,6 +139,27 @@ class Swift(nn.Module):
         else:
             rotary = rotary_angles(places[:, None], self.config.width // self.config.heads)
         self._weights = self._weights or [_weights(block) for block in self.plain.blocks]
+        walk = self._natively if self.way == "native" else self._block_by_block
+        return self.plain.norm(walk(x, cond, memory, rotary))[:, None]
+
+    def _takes(self, x: Tensor, cond: Cond, memory: Memory) -> bool:
+        """Whether this is one position after others, and as many items as the way is for."""
+        if self.way == "plain" or x.shape[1] > 1 or cond.vector is not None:
+            return False
+        if self.way == "native":
+            return memory.length > 0
+        return memory.length > 1 and len(x) <= FEW  # torch makes no size of 0 or 1 one that grows
+
+    def _natively(self, x: Tensor, cond: Cond, memory: Memory, rotary: tuple[Tensor, Tensor] | None) -> Float[Tensor, "b h"]:
+        x, dim = x.float().clone(memory_format=torch.contiguous_format), self.config.width // self.config.heads
+        angles = None if rotary is None else [part[:, 0].expand(len(x), dim).contiguous() for part in rotary]
+        self._lie = self._lie or native.blocks(self._weights)
+        native.step(x, self._lie, memory, self.config.heads, cond.mask, angles)
+        return x
+
+    def _block_by_block(
+        self, x: Tensor, cond: Cond, memory: Memory, rotary: tuple[Tensor, Tensor] | None
+    ) -> Float[Tensor, "b h"]:
         seen = _seen(memory.length, memory.blocks[0].own.key)
         for weights, block in zip(self._weights, memory.blocks, strict=True):
             past = _past(block, cond, seen)
@@ -142,7 +168,7 @@ class Swift(nn.Module):
                 self._begun = True
             x, key, value, block.recent = self._step(x, weights, past, rotary, self.config.heads)
             block.own.append(key[:, :, None], value[:, :, None])
-        return self.plain.norm(x)[:, None]
+        return x
 
 
 def _seen(length: int, key: Tensor) -> Bool[Tensor, " s"]:
@@ -188,15 +214,15 @@ def _of(norm: nn.LayerNorm) -> Norm:
     return norm.weight.detach(), norm.bias.detach()
 
 
-def _matrix(layer: nn.Module) -> Matrix:
+def _matrix(layer: nn.Module) -> Matrix | Packed:
     assert isinstance(layer, Compact)
     return layer.matrix
 
 
-def shrink(module: nn.Module, precision: Precision) -> None:
+def shrink(module: nn.Module, precision: Precision, natively: bool = False) -> None:
     """Replace every linear layer without adaptive biases in the blocks below by one of few bits, one after the other."""
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Linear):
-            setattr(module, name, Compact(child, precision))
+            setattr(module, name, Compact(child, precision, natively))
         else:
-            shrink(child, precision)
+            shrink(child, precision, natively)
