@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint import adherence, config, midi, planning
+from counterpoint import adherence, audio, config, midi, planning
 from counterpoint.conditioners.chords import paint_chords
 from counterpoint.controls.held import Held
 from counterpoint.controls.told import values_of, windowed
 from counterpoint.generation import Model, load
 from counterpoint.hub import checkpoint
 from counterpoint.metrics.harmony import chord_agreement
-from counterpoint.music import QUALITIES, Chord, Controls, Key, Note, Score
+from counterpoint.music import QUALITIES, Chord, Controls, Key, Note, Score, chord_name
 from counterpoint.request import ask, read
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
@@ -68,6 +68,31 @@ def test_a_plan_plays_the_given_tune_and_drums_and_bears_the_tune_out() -> None:
     first = next(span.chord for span in score.chords if span.chord is not None)
     assert {0, 4, 7} & set(first.pitch_classes) and score.key in (Key(0), Key(9, "minor"), Key(4, "minor"), Key(7))
     assert planned("a pop song, 120 bpm") == planned("a pop song, 120 bpm"), "without controls nothing changes"
+
+
+def test_a_tune_alone_is_borne_by_chords_of_its_key_that_end_at_home() -> None:
+    """Twinkle, twinkle: A and F are no roots here, but notes of F major."""
+    pitches = [60, 60, 67, 67, 69, 69, 67, 67, 65, 65, 64, 64, 62, 62, 60, 60]
+    score = planned("a pop song, 120 bpm", melody=[(i / 2, i / 2 + 0.45, pitch) for i, pitch in enumerate(pitches)])
+    assert score.key == Key(0) and score.metre.name == "4/4"
+    assert [chord_name(span.chord) for span in score.chords] == ["C", "F", "C", "F", "C", "G", "C"]
+    minor = [(i / 2, i / 2 + 0.45, pitch) for i, pitch in enumerate([69, 72, 76, 76, 77, 76, 74, 71, 69, 68, 69, 69])]
+    assert planned("a pop song, 120 bpm", melody=minor).chords[0].chord == Chord(9, "min")
+
+
+def test_what_composes_goes_along_with_a_sound(tmp_path: Path) -> None:
+    clicks = torch.zeros(1, 8 * 32000)
+    for beat in range(16):
+        clicks[0, beat * 16000 : beat * 16000 + 800] = 0.5 * torch.randn(800, generator=torch.Generator().manual_seed(beat))
+    audio.write(tmp_path / "beat.wav", clicks, 32000)
+    held = Held.of(ask("a pop song", 8.0, 3, "auto", {"drums": str(tmp_path / "beat.wav")}))
+    assert held.written == pytest.approx(120.0, abs=2) or held.written == pytest.approx(60.0, abs=1)
+    assert (
+        held.note.startswith("beat.wav is heard at ")
+        and planned("a pop song", drums=str(tmp_path / "beat.wav")).bpm == held.written
+    )
+    named = Held.of(ask("a pop song, 97 bpm", 8.0, 3, "auto", {"drums": str(tmp_path / "beat.wav")}))
+    assert named.written is None and named.note == ""
 
 
 def test_chords_late_in_bars_and_in_a_key_are_laid_out_as_they_are_said(tmp_path: Path) -> None:

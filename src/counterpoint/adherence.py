@@ -32,12 +32,14 @@ def asked_of(text: str, score: Score | None, controls: Controls = NO_CONTROLS) -
 
     Raises ValueError for words that contradict themselves.
     """
-    if score is not None:
-        return asked_of_score(score)
     said = asked_of_brief(read(text).brief)
+    bpm, key = controls.tempo or said.bpm, controls.key or said.key
+    if score is not None:
+        planned = {name for name, told in (("tempo", bpm), ("key", key)) if told is None}
+        return replace(asked_of_score(score), planned=frozenset(planned))
     return Asked(
-        bpm=controls.tempo or said.bpm,
-        key=controls.key or said.key,
+        bpm=bpm,
+        key=key,
         chords=controls.chords or (),
         melody=controls.melody or (),
         drums=controls.drums or (),

@@ -22,6 +22,12 @@ _QUALITIES = ("maj", "min", "7", "maj7", "min7")
 _CHANGE_COST, _MISSING_COST, _TONE_COST, _ROOT_GAIN = 0.4, 0.2, 0.15, 0.25
 _NO_CHORD = 0.0
 
+_PLAIN = (0.12, 0.08, 0.08, 0.04, 0.02, 0.0)
+_HOME = 0.15
+"""How much of the notes the plainer chords, and the first and last chord at home, may leave out."""
+_HARMONY_SPREAD = 0.1
+"""Of these shares, what is worth a change of chord."""
+
 _BORNE_OUT = 0.6
 """Share of the sounding notes that belong to a chord that is really played."""
 _IN_SCALE = 0.05
@@ -116,15 +122,43 @@ def chords(notes: Sequence[Note], beats: Sequence[float], seconds: float) -> tup
     bounds = [*beats, max(seconds, beats[-1] + 1e-3)]
     candidates = [None, *(Chord(root, quality) for quality in _QUALITIES for root in range(12))]
     fits = _fits(_sounding(notes, bounds), candidates)
-    path = _best_path(fits)
+    return _spans(bounds, [candidates[state] for state in _best_path(fits)])
+
+
+def _spans(bounds: Sequence[float], path: Sequence[Chord | None]) -> tuple[ChordSpan, ...]:
+    """Each chord as long as it is the same."""
     spans: list[ChordSpan] = []
-    for start, end, state in zip(bounds[:-1], bounds[1:], path, strict=True):
-        chord = candidates[state]
+    for start, end, chord in zip(bounds[:-1], bounds[1:], path, strict=True):
         if spans and spans[-1].chord == chord:
             spans[-1] = replace(spans[-1], end=end)
         else:
             spans.append(ChordSpan(start, end, chord))
     return tuple(spans)
+
+
+def harmony(tune: Sequence[Note], key: Key, changes: Sequence[float], seconds: float) -> tuple[ChordSpan, ...]:
+    """Chords that bear a tune, one from each change on: triads of the key with most of its notes, of those as good the plainer.
+
+    A tune alone has no bass, whose notes tell `chords` of roots.  The ends are at home where the tune allows.
+    """
+    if not changes:
+        return ()
+    bounds = [*changes, max(seconds, changes[-1] + 1e-3)]
+    shares, lowest = _sounding(tune, bounds)
+    candidates = _triads(key)
+    inside = np.stack([shares[:, list(chord.pitch_classes)].sum(1) for chord in candidates], axis=1)
+    fits = inside + np.array(_PLAIN)
+    fits[lowest < 0] = 0.0  # where the tune rests, the chord stays
+    fits[[0, -1], 0] += _HOME
+    return _spans(bounds, [candidates[state] for state in _best_path(fits / _HARMONY_SPREAD)])
+
+
+def _triads(key: Key) -> list[Chord]:
+    """The chords of a key that bear tunes, from the plainest on: I IV V vi ii iii; in minor i iv V VI III VII."""
+    steps = [(0, "maj"), (5, "maj"), (7, "maj"), (9, "min"), (2, "min"), (4, "min")]
+    if key.mode == "minor":
+        steps = [(0, "min"), (5, "min"), (7, "maj"), (8, "maj"), (3, "maj"), (10, "maj")]
+    return [Chord((key.tonic + step) % 12, quality) for step, quality in steps]
 
 
 def _sounding(notes: Sequence[Note], bounds: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -100,9 +100,10 @@ def _bits(decibels: float) -> str:
 def _stretch(stretch: Stretch) -> str:
     key = "no key" if stretch.key is None else stretch.key.spelled
     tempo = "no pulse" if math.isnan(stretch.tempo) else f"{stretch.tempo:.1f} bpm"
+    harmony = "no harmony" if math.isnan(stretch.harmony) else f"harmony {stretch.harmony:.2f}"
     return (
         f"{stretch.start:g} to {stretch.end:g} s: {key}, {tempo}, {stretch.loudness:.1f} LUFS; "
-        f"harmony {stretch.harmony:.2f}, timbre {stretch.timbre:.1f} dB from the start"
+        f"{harmony}, timbre {stretch.timbre:.1f} dB from the start"
     )
 
 

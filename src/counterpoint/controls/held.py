@@ -1,5 +1,6 @@
 """The controls of a request as far as they can be read before the music's length and tempo are settled."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from counterpoint import guess, midi
 from counterpoint.controls.chords import read_progression
 from counterpoint.controls.drums import read_drums
-from counterpoint.controls.given import MIDI_SUFFIXES, path_of
+from counterpoint.controls.given import AUDIO_SUFFIXES, MIDI_SUFFIXES, hear_file, path_of
 from counterpoint.controls.melody import read_melody
 from counterpoint.controls.progression import Progression
 from counterpoint.controls.scalars import agree, read_key, read_tempo, same_tempo
@@ -16,6 +17,8 @@ from counterpoint.data.corpus.reading import read
 from counterpoint.music import Brief, ChordSpan, Controls, Key, Metre, Score, Track
 from counterpoint.request import Request
 
+_LISTENED = 30.0
+"""Seconds of a sound that its tempo is heard in."""
 _SINGER = 73
 """The General-MIDI program of a given tune where nobody else was to play one: a flute."""
 
@@ -31,9 +34,9 @@ class Held:
     key: Key | None = None
     transpose: int = 0
     written: float | None = None
-    """The tempo in which a tune or drums are written, where they come from a MIDI file: what composes goes along with it."""
+    """The tempo in which a tune or drums are written or heard, where nobody names one: what composes goes along with it."""
     note: str = ""
-    """Of MIDI files that are written in another tempo than what is made."""
+    """Of MIDI files that are written in another tempo than what is made, and of sounds whose tempo it takes."""
 
     @staticmethod
     def of(asked: Request) -> "Held":
@@ -60,6 +63,8 @@ class Held:
         settled = tempo or said.bpm
         written = next(iter(tempi.values()), None) if settled is None else None
         note = _other_tempi(tempi, settled or written)
+        if settled is None and written is None and asked.composes:
+            written, note = _heard_tempo(asked.melody, asked.drums)
         return Held(chords, asked.melody, asked.drums, tempo, key, asked.transpose, written, note)
 
     @property
@@ -96,6 +101,15 @@ def _other_tempi(tempi: Mapping[str, float], bpm: float | None) -> str:
     )
 
 
+def _heard_tempo(*given: object) -> tuple[float | None, str]:
+    """The tempo of the first sound among what is given, and a word on it; nobody may have meant it."""
+    for path in (path_of(one, AUDIO_SUFFIXES) for one in given if isinstance(one, str | Path)):
+        if path is not None and not math.isnan(tempo := hear_file(path, _LISTENED).tempo):
+            bpm = float(round(tempo))
+            return bpm, f"{path.name} is heard at {bpm:g} bpm, which what is composed takes; name a tempo if it is another"
+    return None, ""
+
+
 def _midi_file(given: object) -> Path | None:
     return path_of(given, MIDI_SUFFIXES) if isinstance(given, str | Path) else None
 
@@ -108,7 +122,8 @@ def harmonised(brief: Brief, draft: Score, controls: Controls) -> Brief:
     if controls.melody is None or brief.chords:
         return grid
     key = brief.key or guess.key(controls.melody)
-    return _over(replace(grid, key=key), guess.chords(controls.melody, draft.beats, draft.seconds))
+    changes = draft.beats[::2] if draft.metre.beats % 2 == 0 else draft.downbeats
+    return _over(replace(grid, key=key), guess.harmony(controls.melody, key, changes, draft.seconds))
 
 
 def _over(brief: Brief, spans: tuple[ChordSpan, ...]) -> Brief:

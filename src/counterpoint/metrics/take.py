@@ -40,6 +40,12 @@ class Asked:
     melody: tuple[Note, ...] = ()
     drums: tuple[Note, ...] = ()
     seconds: float | None = None
+    planned: frozenset[str] = frozenset()
+    """Of "tempo" and "key", what nobody but the plan asked for."""
+
+    def by(self, what: str) -> str:
+        """Who asked for it, in a word."""
+        return "planned" if what in self.planned else "asked"
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,8 @@ def asked_of_brief(brief: Brief) -> Asked:
 def take_report(asked: Asked, heard: Heard) -> TakeReport:
     """Every aspect that was asked, judged by what was heard.  Raises ValueError for values that are none."""
     judged = [
-        _tempo(asked.bpm, heard.tempo),
-        _key(asked.key, heard.key),
+        _tempo(asked, heard.tempo),
+        _key(asked, heard.key),
         _chords(asked, heard),
         _downbeats(asked, heard),
         _melody(asked, heard),
@@ -114,27 +120,29 @@ def best(reports: Sequence[TakeReport]) -> int:
     return max(range(len(reports)), key=lambda i: (-1.0 if math.isnan(reports[i].rank) else reports[i].rank, -i))
 
 
-def _tempo(asked: float | None, heard: float) -> Aspect | None:
-    if asked is None:
+def _tempo(wanted: Asked, heard: float) -> Aspect | None:
+    if (asked := wanted.bpm) is None:
         return None
+    by = wanted.by("tempo")
     if math.isnan(heard):
-        return Aspect("tempo", 0.0, f"asked {asked:g} bpm, heard no pulse")
+        return Aspect("tempo", 0.0, f"{by} {asked:g} bpm, heard no pulse")
     exact, octave = tempo_accuracy1(heard, asked), tempo_accuracy2(heard, asked)
-    text = f"asked {asked:g} bpm, got {heard:.1f}"
+    text = f"{by} {asked:g} bpm, got {heard:.1f}"
     if octave and not exact:
         nearest = min(OCTAVES, key=lambda multiple: abs(math.log(heard / (asked * multiple))))
         text += f" ({_MULTIPLES[nearest]} the tempo)"
     return Aspect("tempo", (exact + octave) / 2, text)
 
 
-def _key(asked: Key | None, heard: Key | None) -> Aspect | None:
-    if asked is None:
+def _key(wanted: Asked, heard: Key | None) -> Aspect | None:
+    if (asked := wanted.key) is None:
         return None
+    by = wanted.by("key")
     if heard is None:
-        return Aspect("key", 0.0, f"asked {asked.spelled}, heard no key")
+        return Aspect("key", 0.0, f"{by} {asked.spelled}, heard no key")
     score = key_score(heard, asked)
     relation = f" ({_RELATIONS[score]})" if score in _RELATIONS else ""
-    return Aspect("key", score, "key right" if score == 1 else f"asked {asked.spelled}, got {heard.spelled}{relation}")
+    return Aspect("key", score, "key right" if score == 1 else f"{by} {asked.spelled}, got {heard.spelled}{relation}")
 
 
 def _chords(asked: Asked, heard: Heard) -> Aspect | None:
