@@ -20,12 +20,13 @@ from pathlib import Path
 import torch
 
 from counterpoint import audio as sound
-from counterpoint import request, sampler
+from counterpoint import request, runtime, sampler
 from counterpoint.data.latents import LatentDataset
 from counterpoint.evaluation.evaluation import Settings, evaluate
 from counterpoint.evaluation.sets import ClipSet, gather
 from counterpoint.files import write_text
 from counterpoint.hub import checkpoint
+from counterpoint.systems.musicgen import Musicgen
 from counterpoint.types import Canvas
 
 CONTROLS = ("chords", "melody", "drums", "tempo", "key")
@@ -63,6 +64,7 @@ def make(arguments: argparse.Namespace) -> None:
     """The clips of every cell that the model can be asked for."""
     loaded = checkpoint.load(arguments.model)
     system, codec = loaded.system.eval(), loaded.codec
+    runtime.quicken(system, "fp32", torch.device("cpu"), compiled=isinstance(system, Musicgen))
     told = {} if arguments.guidance is None else {"guidance": parse_guidance(arguments.guidance)}
     suffix = f", guidance {arguments.guidance}" if told else ""
     chosen = list(held_out(arguments.latents))[: arguments.clips]

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from counterpoint import audio as sound
-from counterpoint import planning
+from counterpoint import planning, runtime
 from counterpoint.analysis.chroma import chroma
 from counterpoint.analysis.hearing import hear
 from counterpoint.conditioners.score import paint
@@ -31,8 +31,10 @@ from counterpoint.evaluation.evaluation import Settings, evaluate
 from counterpoint.evaluation.sets import ClipSet, gather
 from counterpoint.files import write_text
 from counterpoint.hub import checkpoint
+from counterpoint.metrics.base import Score as Figure
 from counterpoint.metrics.take import asked_of_brief, asked_of_score, take_report
 from counterpoint.music import Score
+from counterpoint.systems.musicgen import Musicgen
 from counterpoint.types import Canvas
 from intervals import interval, table, write_json
 
@@ -69,6 +71,7 @@ def make(arguments: argparse.Namespace) -> None:
     """Clips, and what is heard of each."""
     loaded = checkpoint.load(arguments.model)
     system, codec = loaded.system.eval(), loaded.codec
+    runtime.quicken(system, "fp32", torch.device("cpu"), compiled=isinstance(system, Musicgen))
     asked = prompts(arguments.corpus, arguments.clips)
     frames = system.spec.frames(SECONDS)
     for cell, (planner, sparse) in CELLS.items():
@@ -115,10 +118,16 @@ def alike(pitches: np.ndarray, bars: tuple[float, ...]) -> float:
     return float(np.mean([max(float(unit @ other) for other in units[:i]) for i, unit in enumerate(units) if i] or [np.nan]))
 
 
+def frechet(folder: Path, corpus: Path) -> Figure:
+    """The distance of log-mel features of the clips in a folder to the held-out recordings of the same names."""
+    made, splits = gather(folder), [gather(corpus, split) for split in ("test", "valid")]
+    names = {member.path.stem for member in made.members}
+    partners = tuple(member for clips in splits for member in clips.members if member.id in names)
+    return evaluate(made, ClipSet(corpus, partners), Settings(metrics=("frechet",), ears=("logmel",))).scores[0]
+
+
 def report(arguments: argparse.Namespace) -> None:
     """One table a model."""
-    splits = [gather(arguments.corpus, split) for split in ("test", "valid")]
-    real = ClipSet(arguments.corpus, tuple(member for clips in splits for member in clips.members))
     text = ""
     for model in sorted(folder for folder in arguments.out.iterdir() if folder.is_dir()):
         rows = {}
@@ -127,15 +136,8 @@ def report(arguments: argparse.Namespace) -> None:
             clips = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
             names = list(dict.fromkeys(name for clip in clips for name in clip))
             rows[cell] = {name: interval([clip.get(name, float("nan")) for clip in clips]) for name in names}
-            made = gather(folder)
-            partners = tuple(member for member in real.members if member.id in {path.path.stem for path in made.members})
-            scores = evaluate(made, ClipSet(real.source, partners), Settings(metrics=("frechet",), ears=("logmel",))).scores
-            rows[cell]["Frechet, log-mel"] = {
-                "mean": scores[0].value,
-                "low": scores[0].low,
-                "high": scores[0].high,
-                "n": scores[0].n,
-            }
+            far = frechet(folder, arguments.corpus)
+            rows[cell]["Frechet, log-mel"] = {"mean": far.value, "low": far.low, "high": far.high, "n": far.n}
         text += f"## {model.name}\n\nn = {len(clips)} clips.\n\n{table(rows, 'plan')}\n\n"
     print(text)
     if arguments.markdown:

@@ -121,6 +121,22 @@ def test_single_facts(prompt: str, field: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("prompt", "players", "without"),
+    [
+        ("piano only", {"melody": 0, "comp": 0, "bass": 0}, {"pad", "drums"}),
+        ("slow music for a flute alone", {"melody": 73}, {"bass", "comp", "pad", "drums"}),
+        ("just a flute and drums", {"melody": 73, "drums": 0}, {"bass", "comp", "pad"}),
+        ("drums only", {"drums": 0}, {"melody", "bass", "comp", "pad"}),
+        ("a song with piano, slow only in the bridge", {"comp": 0}, set()),
+    ],
+)
+def test_nobody_else_is_to_play(prompt: str, players: dict[str, int], without: set[str]) -> None:
+    reading = read(prompt)
+    assert (reading.brief.instruments, set(reading.brief.without), reading.unknown) == (players, without, ())
+    assert not without & {track.role for track in compose(reading.brief, 8.0, seed=1).tracks}
+
+
+@pytest.mark.parametrize(
     ("prompt", "players"),
     [
         ("trumpet melody", {"melody": 56}), ("led by a flute", {"melody": 73}), ("flute lead", {"melody": 73}),

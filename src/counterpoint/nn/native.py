@@ -91,7 +91,8 @@ def pack(weight: Shaped[Tensor, "n k"], scale: Tensor | None) -> Packed:
     """The same numbers in another order, with zeros for rows and columns that are missing from whole blocks."""
     columns = BLOCK // 2 if weight.dtype == torch.uint8 else BLOCK  # two to a byte
     height, width = len(weight), weight.shape[1] * BLOCK // columns
-    whole = F.pad(weight, (0, -weight.shape[1] % columns, 0, -height % 4)).reshape(-(-height // 4), 4, -1, columns)
+    missing = (0, -weight.shape[1] % columns, 0, -height % 4)
+    whole = (F.pad(weight, missing) if any(missing) else weight).reshape(-(-height // 4), 4, -1, columns)
     if weight.dtype == torch.uint8 and scale is not None:
         scale = F.pad(scale, (0, 0, 0, 0, 0, -height % 4)).unflatten(0, (-1, 4)).transpose(1, 2).contiguous()
     return Packed(whole.transpose(1, 2).contiguous(), scale, height, width)

@@ -59,7 +59,8 @@ NEIGHBOURS: dict[str, tuple[str, ...]] = {
     "reggae": _split("ska|dub|rocksteady|roots reggae|dancehall"),
     "house": _split("edm|dance music|deep house|tech house|club|club music|electronic dance|progressive house|eurodance|"
                     "garage|dance"),
-    "techno": _split("trance|electronica|electronic|drum n bass|dnb|jungle|industrial|minimal techno|rave|dubstep|electro|idm"),
+    "techno": _split("trance|electronica|electronic|drum n bass|drum and bass|dnb|"
+                    "jungle|industrial|minimal techno|rave|dubstep|electro|idm"),
     "ambient": _split("drone|soundscape|new age|meditation|meditation music|space music|chillout|chill out|atmospheric|"
                       "spa music"),
     "lo-fi": _split("chill hop|lo fi beats|lofi beats|study beats|study music|jazzhop|jazz hop|downtempo|chill beats"),
@@ -188,7 +189,7 @@ FILLER = _split(
     "taken|holds|hold|holding|handled|handles|driven|key|tempo|bpm|beats|per|minute|minutes|pace|time|metre|meter|"
     "signature|speed|bars|bar|harmony|harmonies|harmonic|chord|progression|progressions|running|runs|run|moving|moves|"
     "move|going|goes|go|keeps|keep|keeping|stays|staying|walking|rolling|steady|there|here|now|how|what|when|why|so|but|"
-    "if|out|off|down|again|today|tonight|good|nice|great|beautiful|lovely|pretty|new|short|long|little|small|big|thing|"
+    "alone|unaccompanied|if|out|off|down|again|today|tonight|good|nice|great|beautiful|lovely|pretty|new|short|long|little|small|big|thing|"
     "things|way|lot|bit|much|more|less|most|ready|suitable|perfect|right|well|together|joined|join|joins|underneath|"
     "supported|support|supports|supporting|supplied|supplies|top|adding|adds|add|added|shows|showing|marked|sits|sitting|"
     "sit|rests|resting|made|making|written|ask|asked|mid|starts|start|begins|opens|handle|supply|counts|counting|counted|"

@@ -18,6 +18,8 @@ TONICS = {"major": 0, "minor": 9}
 """The tonic for "a minor key" without a note: C major and A minor."""
 WIDEST = 0.45
 """Tempo words that lie further apart than this, as places in a style's range, contradict each other."""
+ROLES = ("melody", "bass", "comp", "pad", "drums")
+ONLY = {"only", "just", "alone", "unaccompanied"}
 DEFAULT_PROGRAMS = {"melody": 73, "bass": 33, "comp": 0, "pad": 89}
 """Who plays a role that is asked for and that the style has no player for."""
 REACH = 5
@@ -66,6 +68,8 @@ class _Draft:
     """Roles that are asked for, whoever plays them."""
     without: list[str] = field(default_factory=list)
     alone: bool = False
+    only: bool = False
+    """Whether nobody else is to play: "piano only", "just a flute and drums"."""
     unknown: list[tuple[int, str]] = field(default_factory=list)
 
     def of(self, kind: str) -> list[Item]:
@@ -79,6 +83,8 @@ class _Draft:
 def _take(draft: _Draft, at: int) -> None:
     """Look at one item together with those that it is tied to."""
     kind, value, text = draft.items[at]
+    if text in ONLY:
+        draft.only = draft.only or _beside_player(draft, at)
     if kind in ("unknown", "voice"):
         draft.unknown.append((at, text))
     elif kind == "not":
@@ -89,6 +95,13 @@ def _take(draft: _Draft, at: int) -> None:
         _player(draft, at)
     elif kind == "role":
         _role(draft, at)
+
+
+def _beside_player(draft: _Draft, at: int) -> bool:
+    """Whether an instrument or drums come right before this word, or after it and perhaps an article."""
+    following = [item for item in draft.items[at + 1 : at + 3] if item.text not in ("a", "an", "the", "one")]
+    beside = [*draft.items[max(0, at - 1) : at], *following[:1]]
+    return any(item.kind == "instrument" or (item.kind == "role" and item.value == "drums") for item in beside)
 
 
 def _refuse(draft: _Draft, at: int) -> None:
@@ -181,6 +194,11 @@ def _instruments(draft: _Draft, style: str | None) -> dict[str, int]:
             draft.pass_over(item)
             continue
         programs[free[0]] = program
+    if draft.only:
+        if len(draft.players) == 1 and set(programs) - {"drums"}:
+            draft.alone, programs = True, {"melody": next(iter(programs.values()))}
+        else:
+            draft.without += [role for role in ROLES if role not in programs]
     if draft.alone and set(programs) == {"melody"}:
         if lexicon.INSTRUMENTS[programs["melody"]].roles[0] == "comp":  # hands enough for everything
             programs |= dict.fromkeys(("comp", "bass"), programs["melody"])
