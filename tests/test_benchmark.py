@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint import benchmark
+from counterpoint import benchmark, runtime
 from counterpoint.benchmark import Cell
 from counterpoint.commands import bench, roofline
 
@@ -58,3 +58,13 @@ def test_the_grid_runs_at_small_size() -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["network"] for row in rows] == ["ar", "flow", "transformers"] and all(row["took"] > 0 for row in rows)
+
+
+def test_what_the_processor_lacks_is_left_out_or_refused_before_anything_is_measured(monkeypatch) -> None:
+    monkeypatch.setattr(runtime, "multiplies_bf16", lambda place: False)
+    cells = bench._cells("musicgen-small", None, "1", 1.0, "transformers", False, 0, "wall")
+    assert [(cell.part, cell.dtype) for cell in cells if cell.part in ("step", "peer")] == [
+        ("step", "fp32"), ("step", "int8"), ("step", "int4"), ("peer", "fp32"),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="no instructions for bf16"):
+        bench._cells("musicgen-small", "bf16", "1", 1.0, None, False, 0, "wall")

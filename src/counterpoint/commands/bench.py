@@ -20,7 +20,7 @@ def bench(
     model: str = "musicgen-small",
     /,
     *,
-    dtypes: str = "fp32,bf16,int8,int4",
+    dtypes: str | None = None,
     batches: str = "1",
     seconds: float = 4.0,
     versus: Literal["transformers"] | None = None,
@@ -37,13 +37,13 @@ def bench(
     model
         musicgen-small or jasco-small (the paper's sizes with random weights), a shipped model, or a folder.
     dtypes
-        Of the weights, with commas between.
+        Of the weights, with commas between; by default fp32, bf16 where it is multiplied, int8 and int4.
     batches
         Items side by side, with commas between.
     seconds
         Length of the music.
     versus
-        Measure transformers' network of the same size beside it, in fp32 and bf16.
+        Measure transformers' network of the same size beside it, in fp32 and, where it is multiplied, bf16.
     compile
         Whether the step is compiled.
     threads
@@ -79,7 +79,7 @@ def bench(
 
 def _cells(
     model: str,
-    dtypes: str,
+    dtypes: str | None,
     batches: str,
     seconds: float,
     versus: str | None,
@@ -89,13 +89,15 @@ def _cells(
 ) -> "list[Cell]":
     """All cells, checked before any is measured."""
     from counterpoint import benchmark, runtime
+    from counterpoint.nn.compact import FLOATS
 
-    names, sizes = dtypes.split(","), batches.split(",")
+    place = runtime.place("cpu")
+    able = [name for name in ("fp32", "bf16", "int8", "int4") if name != "bf16" or runtime.multiplies_bf16(place)]
+    names, sizes = able if dtypes is None else dtypes.split(","), batches.split(",")
     if not all(size.isdigit() and 0 < int(size) <= 256 for size in sizes):
         raise ValueError(f"Batches are whole numbers from 1 to 256 with commas between, not {batches!r}.")
     for name in names:
-        if name not in runtime.CHOICES:
-            raise ValueError(f"There is no dtype {name!r}; choose some of {', '.join(runtime.CHOICES)}.")
+        runtime.check(name, place, compile)
     if versus is not None and model != "musicgen-small":
         raise ValueError(f"transformers has no network like {model}; measure musicgen-small, or leave --versus out.")
     base = benchmark.Cell("machine", model, "fp32", compile, 1, seconds, threads, clock=clock)
@@ -104,7 +106,7 @@ def _cells(
     cells += [replace(base, part="step", dtype=name, batch=count) for count in counts for name in names]
     if versus is not None:
         cells.append(replace(base, part="peer_codec"))
-        cells += [replace(base, part="peer", dtype=name, batch=count) for count in counts for name in ("fp32", "bf16")]
+        cells += [replace(base, part="peer", dtype=name, batch=count) for count in counts for name in able if name in FLOATS]
     if clock == "wall":
         cells.append(replace(base, part="listen", dtype=names[-1]))
     return cells
