@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from counterpoint.analysis import hearing
 from counterpoint.analysis.heard import Heard
+from counterpoint.controls.scalars import same_tempo
 from counterpoint.data.corpus.reading import read
 from counterpoint.generation import Job, Model, Take, share
 from counterpoint.metrics.take import Asked, TakeReport, asked_of_brief, asked_of_score, best, take_report
@@ -27,16 +28,16 @@ class Judged:
 
 
 def asked_of(text: str, score: Score | None, controls: Controls = NO_CONTROLS) -> Asked:
-    """What can be heard of a request: all of the score that is played; without one, the controls, and what the words say of
-    tempo and key.
+    """What can be heard of a request: all of the score that is played, of which tempo and key may be the plan's alone; without
+    one, the controls, and what the words say of tempo and key.
 
     Raises ValueError for words that contradict themselves.
     """
     said = asked_of_brief(read(text).brief)
     bpm, key = controls.tempo or said.bpm, controls.key or said.key
     if score is not None:
-        planned = {name for name, told in (("tempo", bpm), ("key", key)) if told is None}
-        return replace(asked_of_score(score), planned=frozenset(planned))
+        planned = {"tempo": bpm is None or not same_tempo(bpm, score.bpm), "key": key != score.key}
+        return replace(asked_of_score(score), planned=frozenset(name for name, alone in planned.items() if alone))
     return Asked(
         bpm=bpm,
         key=key,

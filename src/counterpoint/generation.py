@@ -44,7 +44,8 @@ def load(
 ) -> "Model":
     """A model by shipped name, folder or Hub id ("owner/name"), its weights as `dtype` (see runtime).  Raises ValueError.
 
-    With `compile` the first request waits for torch's compiler, and those that follow are faster.
+    With `compile`, autoregression on a CPU is several times faster, once its step is built, which the first time takes seconds;
+    for flows and on a GPU the first request waits for torch's compiler.
     """
     runtime.check(dtype, runtime.place(device), compile)
     runtime.check_memory(checkpoint.locate(name), dtype)

@@ -53,6 +53,7 @@ def make(
     reading = read(text)
     length = DEFAULT_SECONDS if seconds is None else seconds
     if source == "auto":
+        held = held.along(reading.brief)
         score = _composed(text, reading.brief, length, seed, held, planner)
         return Plan(score, reading.unknown, overridden(score, reading.brief) if held.names else (), held.note)
     if held.names:

@@ -1,9 +1,10 @@
 """Making a loaded model fast: fewer bits for its weights, and its step compiled.
 
-"fp32" are the weights as they are loaded; "bf16", "int8" and "int4" are read in a half, a quarter and an eighth of the time;
-"auto" takes what is fastest of those that cost less than 1 % of cross-entropy (benchmarks/results/inference.md): 8 bits for
-large autoregressive models, 16 for large flows where the processor multiplies them, and 32 for small models, which wait for
-no memory.  Only backbones and heads change; embeddings, conditioners and codecs stay as they are.
+"fp32" are the weights as they are loaded; "bf16", "int8" and "int4" are a half, a quarter and an eighth of that to read, but
+only a compiled step gains time by it: without one, "int8" and "int4" save memory alone.  "auto" takes what is fastest of those
+that cost less than 1 % of cross-entropy (benchmarks/results/inference.md): 8 bits for large autoregressive models, 16 for large
+flows where the processor multiplies them, and 32 for small models, which wait for no memory.
+Only backbones and heads change; embeddings, conditioners and codecs stay as they are.
 """
 
 import math
@@ -15,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from counterpoint.machine import free_memory, multiplies_bf16
+from counterpoint.machine import compiler, free_memory, multiplies_bf16
 from counterpoint.nn import native
 from counterpoint.nn.compact import Compact, Precision
 from counterpoint.nn.swift import Swift, shrink
@@ -47,8 +48,8 @@ def check(choice: str, device: torch.device, compiled: bool) -> None:
         raise ValueError(f"int4 is there for CPUs only, not for {device.type}; choose int8 or bf16.")
     if choice == "bf16" and not multiplies_bf16(device):
         raise ValueError("This processor has no instructions for bf16, which would be slower than fp32; choose fp32 or int8.")
-    if compiled and device.type == "cpu":
-        native.library()
+    if compiled and device.type == "cpu" and not compiler():
+        raise ValueError("compile needs a C++ compiler, and there is none here; install g++, or leave compile out.")
 
 
 def check_memory(folder: Path, choice: str) -> None:
@@ -123,6 +124,8 @@ def quicken(system: System, choice: str, device: torch.device, compiled: bool) -
         return {}
     backbone = _backbone(system)
     natively = compiled and device.type == "cpu"
+    if backbone.config.causal and natively:
+        native.library()
     if backbone.config.causal:
         system.add_module("backbone", Swift(backbone, precision, "native" if natively else "torch" if compiled else "plain"))
     else:

@@ -1,7 +1,7 @@
 """The controls of a request as far as they can be read before the music's length and tempo are settled."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,11 @@ class Held:
         said = read(asked.text).brief
         if asked.transpose and key is None and said.key is not None:
             raise ValueError(f"The prompt says {said.key.spelled}, which transpose would leave; give the key beside it, too.")
-        files = [path for path in map(_midi_file, (asked.melody, asked.drums)) if path is not None]
+        files = _files((asked.melody, asked.drums), MIDI_SUFFIXES)
         tempi = {path.name: midi.read(path).bpm for path in files}
         settled = tempo or said.bpm
         written = next(iter(tempi.values()), None) if settled is None else None
         note = _other_tempi(tempi, settled or written)
-        if settled is None and written is None and asked.composes:
-            written, note = _heard_tempo(asked.melody, asked.drums)
         return Held(chords, asked.melody, asked.drums, tempo, key, asked.transpose, written, note)
 
     @property
@@ -82,6 +80,17 @@ class Held:
             tempo=self.tempo,
             key=self.key,
         )
+
+    def along(self, words: Brief) -> "Held":
+        """With the tempo that is heard in a sound, where nobody names one: what composes goes along with it, and says so."""
+        sounds = _files((self.melody, self.drums), AUDIO_SUFFIXES)
+        if not sounds or (self.tempo or words.bpm or self.written):
+            return self
+        if math.isnan(tempo := hear_file(sounds[0], _LISTENED).tempo):
+            return self
+        bpm = float(round(tempo))
+        note = f"{sounds[0].name} is heard at {bpm:g} bpm, which what is composed takes; name a tempo if it is another"
+        return replace(self, written=bpm, note=note)
 
     def brief(self, words: Brief) -> Brief:
         """What a composer is told of it beside the words: tempo, key, metre and, where the metre is known, chords in bars."""
@@ -101,17 +110,10 @@ def _other_tempi(tempi: Mapping[str, float], bpm: float | None) -> str:
     )
 
 
-def _heard_tempo(*given: object) -> tuple[float | None, str]:
-    """The tempo of the first sound among what is given, and a word on it; nobody may have meant it."""
-    for path in (path_of(one, AUDIO_SUFFIXES) for one in given if isinstance(one, str | Path)):
-        if path is not None and not math.isnan(tempo := hear_file(path, _LISTENED).tempo):
-            bpm = float(round(tempo))
-            return bpm, f"{path.name} is heard at {bpm:g} bpm, which what is composed takes; name a tempo if it is another"
-    return None, ""
-
-
-def _midi_file(given: object) -> Path | None:
-    return path_of(given, MIDI_SUFFIXES) if isinstance(given, str | Path) else None
+def _files(given: Sequence[object], suffixes: Sequence[str]) -> list[Path]:
+    """The files among what is given that end in one of these."""
+    paths = [path_of(one, suffixes) for one in given if isinstance(one, str | Path)]
+    return [path for path in paths if path is not None and path.suffix.lower() in suffixes]
 
 
 def harmonised(brief: Brief, draft: Score, controls: Controls) -> Brief:

@@ -23,7 +23,10 @@ from counterpoint.machine import compiler, processor
 from counterpoint.nn.transformer import BlockMemory, Memory
 
 SOURCE = Path(__file__).with_name("step.cpp")
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-std=c++17", "-shared", "-fPIC")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
+FAST = ("-ffast-math", "-fno-associative-math", "-nostartfiles")
+"""Exponentials of whole vectors, but no sum in another order, and none of the start files with which this would have the whole
+process take tiny numbers for 0."""
 THREADS = "-fopenmp"  # not every compiler knows it
 BLOCK = 32
 """Columns of a matrix that lie together; in 4 bits they share a scale."""
@@ -68,10 +71,14 @@ Shape = _structure(
 @cache
 def library() -> ctypes.CDLL:
     """The functions of step.cpp.  Raises ValueError where they cannot be built."""
-    built = _folder() / f"step-{_digest()}.so"
-    if not built.is_file():
-        _build(built)
-    loaded = ctypes.CDLL(str(built))
+    if (chosen := compiler()) is None:
+        raise ValueError("compile needs a C++ compiler, and there is none here; install g++, or leave compile out.")
+    built = _folder() / f"step-{_digest(chosen)}.so"
+    try:
+        loaded = ctypes.CDLL(str(built))
+    except OSError:  # not there yet, or damaged
+        _build(built, chosen)
+        loaded = _loaded(built)
     loaded.step.argtypes = [_POINTER, _POINTER, _POINTER, _COUNT, _POINTER]
     loaded.product.argtypes = [_POINTER, _POINTER, _COUNT, _POINTER, _COUNT]
     loaded.step.restype = loaded.product.restype = None
@@ -98,8 +105,17 @@ def pack(weight: Shaped[Tensor, "n k"], scale: Tensor | None) -> Packed:
     return Packed(whole.transpose(1, 2).contiguous(), scale, height, width)
 
 
+def _loaded(built: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(built))
+    except OSError as error:
+        raise ValueError(f"The compiled step cannot be loaded ({error}); mend that, or leave compile out.") from error
+
+
 def product(x: Float[Tensor, "r k"], packed: Packed) -> Float[Tensor, "r n"]:
     """x W^T, as 32-bit floats."""
+    if x.shape[1] != packed.width:
+        raise ValueError(f"A matrix of {packed.width} columns is not multiplied with vectors of {x.shape[1]} numbers.")
     x = x.float().contiguous()
     made = x.new_empty(len(x), packed.height)
     library().product(ctypes.byref(_matrix(packed)), x.data_ptr(), len(x), made.data_ptr(), torch.get_num_threads())
@@ -134,7 +150,16 @@ def step(
     angles: Sequence[Float[Tensor, "r d"]] | None,
 ) -> None:
     """One position through all blocks, in place, which joins the memory.  x and angles lie whole, on the CPU, in 32 bits."""
-    first, mask = memory.blocks[0], None if told_mask is None else told_mask.contiguous()
+    first, mask = memory.blocks[0], None if told_mask is None else told_mask.expand(len(x), -1).contiguous()
+    if memory.length >= first.own.key.shape[2] or len(x) != len(first.own.key):
+        room = f"{first.own.key.shape[2]} positions of {len(first.own.key)} items"
+        raise ValueError(
+            f"A memory of {room} has no room for position {memory.length + 1} of {len(x)} items; make a larger one."
+        )
+    if mask is not None and first.told is not None and mask.shape[1] != first.told.length:
+        raise ValueError(
+            f"A mask of {mask.shape[1]} does not fit a context of {first.told.length}; give one for each of its tokens."
+        )
     for block in memory.blocks:  # the plain transformer leaves a view there
         block.recent = None if block.recent is None else block.recent.contiguous()
     pasts = (Past * len(weights))(*map(_past, memory.blocks))
@@ -173,24 +198,27 @@ def _folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "counterpoint" / "native"
 
 
-def _digest() -> str:
-    parts = (SOURCE.read_text(encoding="utf-8"), *FLAGS, THREADS, str(compiler()), platform.machine(), processor())
+def _digest(chosen: str) -> str:
+    made_by = subprocess.run([chosen, "--version"], capture_output=True, text=True).stdout
+    parts = (SOURCE.read_text(encoding="utf-8"), *FLAGS, *FAST, THREADS, made_by, platform.machine(), processor())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _build(built: Path) -> None:
+def _build(built: Path, chosen: str) -> None:
     """Compile into a folder beside, then take the name: two processes at once do no harm."""
-    if (chosen := compiler()) is None:
-        raise ValueError("compile needs a C++ compiler, and there is none here; install g++, or leave compile out.")
     try:
-        built.parent.mkdir(parents=True, exist_ok=True)
+        built.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=built.parent) as folder:
             made = Path(folder) / built.name
-            command = [chosen, *FLAGS, str(SOURCE), "-o", str(made)]
-            tries = (subprocess.run([*command, *more], capture_output=True, text=True) for more in ([THREADS], []))
-            if all((last := done).returncode for done in tries):
-                said = (last.stderr.strip().splitlines() or ["it says nothing"])[0]
+            command = [chosen, *FLAGS, *FAST, str(SOURCE), "-o", str(made)]
+            tries = [subprocess.run([*command, THREADS], capture_output=True, text=True)]
+            if tries[0].returncode:
+                tries.append(subprocess.run(command, capture_output=True, text=True))
+            if tries[-1].returncode:
+                said = next((line for line in tries[-1].stderr.splitlines() if "error" in line.lower()), "it says nothing")
                 raise ValueError(f"{chosen} does not build the compiled step ({said}); install g++, or leave compile out.")
             os.replace(made, built)
     except OSError as error:
-        raise ValueError(f"{built.parent} cannot be written ({error.strerror}); make room, or leave compile out.") from error
+        raise ValueError(
+            f"The compiled step cannot be built in {built.parent} ({error.strerror}); mend that, or leave compile out."
+        ) from error

@@ -443,7 +443,7 @@ static void through_block(float* x, const Block& block, const Past& past, const 
   own.ready.be(block.expand, own.y.data(), s.items);
 #pragma omp for schedule(static)
   for (long begin = 0; begin < s.inner; begin += PART) {
-    const long end = std::min(begin + PART, s.inner);
+    const long end = std::min(begin + PART, long(s.inner));
     multiply(block.expand, begin, end, own.ready, all.hidden.data());
     for (long i = 0; i < s.items; i++) gelu(&all.hidden[i * s.inner + begin], end - begin);
   }

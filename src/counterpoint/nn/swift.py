@@ -114,6 +114,10 @@ class Swift(nn.Module):
         self._lie: Any = None  # where they lie, for `native`
         self._begun = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Addresses are no copy's."""
+        return {**super().__getstate__(), "_weights": [], "_lie": None}
+
     def remember(self, batch: int, length: int, context: int) -> Memory:
         """See Transformer; keys and values take 16 bits where the weights take no more."""
         return self.plain.remember(batch, length, context, self.remembered)
@@ -144,7 +148,9 @@ class Swift(nn.Module):
 
     def _takes(self, x: Tensor, cond: Cond, memory: Memory) -> bool:
         """Whether this is one position after others, and as many items as the way is for."""
-        if self.way == "plain" or x.shape[1] > 1 or cond.vector is not None:
+        if self.way == "plain" or x.shape[1] > 1 or cond.vector is not None or self.config.skips:
+            return False
+        if self.config.context and cond.context is not None and memory.blocks[0].told is None:
             return False
         if self.way == "native":
             return memory.length > 0
