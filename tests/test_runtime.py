@@ -56,6 +56,7 @@ SETTINGS = [
     {"local": 1},
     {"context": False},
     {"skips": True},
+    {"skips": True, "depth": 5},
     {"heads": 2, "feedforward": 1.3},
     {"width": 60, "heads": 10},
 ]
@@ -100,9 +101,7 @@ def test_the_native_step_is_the_transformer(settings) -> None:
     made = walked(swift, told, 3)
     assert torch.allclose(made, whole, atol=1e-5)
     with other_threads():
-        assert settings.get("skips") or torch.equal(walked(swift, told, 3)[:, 4:], made[:, 4:]), (
-            "whatever the number of threads"
-        )
+        assert torch.equal(walked(swift, told, 3)[:, 4:], made[:, 4:]), "whatever the number of threads"
     assert torch.equal(walked(deepcopy(swift), told, 3), made)
 
 
@@ -212,7 +211,7 @@ def test_room_that_is_not_filled_is_not_looked_at() -> None:
 def _first(swift: Swift):
     from counterpoint.nn.swift import _weights
 
-    return _weights(swift.plain.blocks[0])
+    return _weights(swift.plain)[0]
 
 
 def musicgen(**sampling):

@@ -44,6 +44,8 @@ Matrix = _structure("Matrix", weight=_POINTER, scale=_POINTER, kind=_COUNT, widt
 Norm = _structure("Norm", weight=_POINTER, bias=_POINTER)
 Block = _structure(
     "Block",
+    skip=Matrix,
+    skip_bias=_POINTER,
     local=_POINTER,
     attention_norm=Norm,
     query=Matrix,
@@ -60,7 +62,7 @@ Past = _structure("Past", key=_POINTER, value=_POINTER, told_key=_POINTER, told_
 Shape = _structure(
     "Shape",
     **dict.fromkeys(
-        ("items", "width", "heads", "inner", "taps", "threads", "length", "room", "told", "told_room", "half"), _COUNT
+        ("items", "width", "heads", "inner", "taps", "skips", "threads", "length", "room", "told", "told_room", "half"), _COUNT
     ),
     told_mask=_POINTER,
     cosines=_POINTER,
@@ -170,6 +172,7 @@ def step(
         heads=heads,
         inner=weights[0].expand.height,
         taps=0 if first.recent is None else first.recent.shape[-1] + 1,
+        skips=sum(bool(block.skip.weight) for block in weights),
         threads=torch.get_num_threads(),
         length=memory.length,
         room=first.own.key.shape[2],

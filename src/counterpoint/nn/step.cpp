@@ -172,7 +172,9 @@ struct Norm {
   const float *weight, *bias;
 };
 
-struct Block {  // in the order of nn/swift.py's Weights; what a backbone lacks is null
+struct Block {  // in the order of nn/swift.py's Weights; what a backbone or block lacks is null
+  Matrix skip;  // from the stream and what an earlier block has left of it, side by side
+  const float* skip_bias;
   const float* local;
   Norm attention_norm;
   Matrix query, key_value, out;
@@ -189,7 +191,7 @@ struct Past {  // of one block; keys and values "item head position dim"
 };
 
 struct Shape {
-  int64_t items, width, heads, inner, taps, threads;
+  int64_t items, width, heads, inner, taps, skips, threads;
   int64_t length, room;      // positions so far, and how many there is room for
   int64_t told, told_room;   // the same of the context
   int64_t half;              // whether keys and values take 16 bits
@@ -358,6 +360,7 @@ static void look(const float* query, const Stored* key, const Stored* value, lon
 // What the items of one step pass between threads.
 struct Shared {
   std::vector<float> query, key_value, attended, hidden, added;
+  std::vector<std::vector<float>> left;  // of the first blocks, for the last ones
   explicit Shared(const Shape& s)
       : query(s.items * s.width), key_value(2 * s.items * s.width), attended(s.items * s.width), hidden(s.items * s.inner),
         added(s.items * s.width) {}
@@ -365,7 +368,7 @@ struct Shared {
 
 // What a thread needs of its own.
 struct Own {
-  std::vector<float> y, before, scores;
+  std::vector<float> y, before, scores, both;
   Ready ready;
   explicit Own(const Shape& s)
       : y(s.items * s.width), before(s.taps ? y.size() : 0), scores(std::max(s.length + 1, s.told)) {}
@@ -419,6 +422,25 @@ static void add(float* x, const Matrix& m, const float* y, const Shape& s, Own& 
   }
 }
 
+// W of the stream beside what an earlier block has left, which becomes the stream.
+static void join(float* x, const Block& block, const Shape& s, Own& own, Shared& all) {
+  own.both.resize(2 * s.items * s.width);
+  for (long i = 0; i < s.items; i++) {
+    std::copy_n(x + i * s.width, s.width, &own.both[2 * i * s.width]);
+    std::copy_n(&all.left.back()[i * s.width], s.width, &own.both[(2 * i + 1) * s.width]);
+  }
+  own.ready.be(block.skip, own.both.data(), s.items);
+#pragma omp for schedule(static)
+  for (long begin = 0; begin < s.width; begin += PART)
+    multiply(block.skip, begin, std::min(begin + PART, long(s.width)), own.ready, all.added.data());
+#pragma omp single
+  {
+    all.left.pop_back();
+    for (long i = 0; i < s.items; i++)
+      for (long k = 0; k < s.width; k++) x[i * s.width + k] = all.added[i * s.width + k] + block.skip_bias[k];
+  }
+}
+
 template <class Stored>
 static void through_block(float* x, const Block& block, const Past& past, const Shape& s, Own& own, Shared& all) {
   normalise(x, block.attention_norm, s.items, s.width, own.y.data());
@@ -455,7 +477,12 @@ template <class Stored> static void through(float* x, const Block* blocks, const
 #pragma omp parallel num_threads(s.threads)
   {
     Own own(s);
-    for (long b = 0; b < count; b++) through_block<Stored>(x, blocks[b], pasts[b], s, own, all);
+    for (long b = 0; b < count; b++) {
+      if (blocks[b].skip.weight) join(x, blocks[b], s, own, all);
+      through_block<Stored>(x, blocks[b], pasts[b], s, own, all);
+#pragma omp single
+      if (b < s.skips) all.left.emplace_back(x, x + s.items * s.width);
+    }
   }
 }
 

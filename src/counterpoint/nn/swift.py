@@ -27,6 +27,8 @@ Way = Literal["plain", "native", "torch"]
 class Weights(NamedTuple):
     """Those of one block, in the order in which they are used."""
 
+    skip: Matrix | Packed | None
+    skip_bias: Tensor | None
     local: Tensor | None
     attention_norm: Norm
     query: Matrix | Packed
@@ -142,13 +144,13 @@ class Swift(nn.Module):
             x = x + sinusoids(places, self.config.width)
         else:
             rotary = rotary_angles(places[:, None], self.config.width // self.config.heads)
-        self._weights = self._weights or [_weights(block) for block in self.plain.blocks]
+        self._weights = self._weights or _weights(self.plain)
         walk = self._natively if self.way == "native" else self._block_by_block
         return self.plain.norm(walk(x, cond, memory, rotary))[:, None]
 
     def _takes(self, x: Tensor, cond: Cond, memory: Memory) -> bool:
         """Whether this is one position after others, and as many items as the way is for."""
-        if self.way == "plain" or x.shape[1] > 1 or cond.vector is not None or self.config.skips:
+        if self.way == "plain" or x.shape[1] > 1 or cond.vector is not None or (self.config.skips and self.way == "torch"):
             return False
         if self.config.context and cond.context is not None and memory.blocks[0].told is None:
             return False
@@ -198,10 +200,17 @@ def _may_grow(past: Past) -> None:
             torch._dynamo.mark_dynamic(tensor, axis)
 
 
-def _weights(block: nn.Module) -> Weights:
+def _weights(plain: Transformer) -> list[Weights]:
+    skips = [None] * (len(plain.blocks) - len(plain.skips)) + list(plain.skips)
+    return [_of_block(block, skip) for block, skip in zip(plain.blocks, skips, strict=True)]
+
+
+def _of_block(block: nn.Module, skip: nn.Module | None) -> Weights:
     assert isinstance(block, Block)
     own, cross = block.attention, block.cross
     return Weights(
+        None if skip is None else _matrix(skip),
+        None if not isinstance(skip, Compact) or skip.bias is None else skip.bias.detach(),
         None if block.local is None else block.local.weight.detach(),
         _of(block.attention_norm),
         _matrix(own.query),
