@@ -19,6 +19,8 @@ from counterpoint.request import Request
 
 _LISTENED = 30.0
 """Seconds of a sound that its tempo is heard in."""
+_SLOW = 70.0
+"""Beats a minute below which a pulse that is heard is rather that of half notes: tunes alone do not say which."""
 _SINGER = 73
 """The General-MIDI program of a given tune where nobody else was to play one: a flute."""
 
@@ -88,7 +90,7 @@ class Held:
             return self
         if math.isnan(tempo := hear_file(sounds[0], _LISTENED).tempo):
             return self
-        bpm = float(round(tempo))
+        bpm = float(round(tempo * (2 if tempo < _SLOW else 1)))
         note = f"{sounds[0].name} is heard at {bpm:g} bpm, which what is composed takes; name a tempo if it is another"
         return replace(self, written=bpm, note=note)
 
