@@ -75,6 +75,8 @@ def main() -> None:
         told: list[Batch] = []
         plain = None
         for precision in ("fp32", "bf16", "int8", "int4"):
+            if precision == "bf16" and not runtime.multiplies_bf16(torch.device("cpu")):
+                continue
             loaded = checkpoint.load(name)
             system = loaded.system
             assert isinstance(system, Musicgen)
