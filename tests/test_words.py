@@ -126,6 +126,7 @@ def test_single_facts(prompt: str, field: str, value: object) -> None:
         ("piano only", {"melody": 0, "comp": 0, "bass": 0}, {"pad", "drums"}),
         ("slow music for a flute alone", {"melody": 73}, {"bass", "comp", "pad", "drums"}),
         ("just a flute and drums", {"melody": 73, "drums": 0}, {"bass", "comp", "pad"}),
+        ("upright bass only", {"bass": 32}, {"melody", "comp", "pad", "drums"}),
         ("drums only", {"drums": 0}, {"melody", "bass", "comp", "pad"}),
         ("a song with piano, slow only in the bridge", {"comp": 0}, set()),
     ],

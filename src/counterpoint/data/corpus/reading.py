@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ...chart import parse_bar
-from ...music import FASTEST, SLOWEST, Brief, Chord, Key, Metre
+from ...music import FASTEST, ROLES, SLOWEST, Brief, Chord, Key, Metre
 from . import lexicon
 from .scanning import CHORD, Item, items, suggest, tokenize
 from .style import COMPOUND
@@ -18,7 +18,6 @@ TONICS = {"major": 0, "minor": 9}
 """The tonic for "a minor key" without a note: C major and A minor."""
 WIDEST = 0.45
 """Tempo words that lie further apart than this, as places in a style's range, contradict each other."""
-ROLES = ("melody", "bass", "comp", "pad", "drums")
 ONLY = {"only", "just", "alone", "unaccompanied"}
 DEFAULT_PROGRAMS = {"melody": 73, "bass": 33, "comp": 0, "pad": 89}
 """Who plays a role that is asked for and that the style has no player for."""
@@ -195,7 +194,7 @@ def _instruments(draft: _Draft, style: str | None) -> dict[str, int]:
             continue
         programs[free[0]] = program
     if draft.only:
-        if len(draft.players) == 1 and set(programs) - {"drums"}:
+        if len(draft.players) == 1 and not {"drums", "bass"} & set(programs):  # who plays alone has the tune
             draft.alone, programs = True, {"melody": next(iter(programs.values()))}
         else:
             draft.without += [role for role in ROLES if role not in programs]
