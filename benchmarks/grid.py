@@ -52,7 +52,7 @@ def ours(kind: str, depth: int, width: int, device: torch.device) -> torch.nn.Mo
     config = config.model_copy(update={"backbone": config.backbone.model_copy(update=sizes), "window_seconds": 60.0})
     with torch.device("meta"):
         system = config.build(SPEC)
-    benchmark.scatter(system.to_empty(device=device))
+    benchmark.scatter(system, str(device))
     runtime.quicken(system.eval(), "bf16" if multiplies_bf16(device) else "fp32", device, compiled=device.type == "cuda")
     return system
 

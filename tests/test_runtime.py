@@ -13,6 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from counterpoint import machine, runtime
+from counterpoint.codecs.spectral import SpectralConfig
+from counterpoint.conditioners.words import WordsConfig
+from counterpoint.hub import checkpoint
 from counterpoint.nn import native
 from counterpoint.nn.attention import KeyValues
 from counterpoint.nn.compact import GROUP, Compact, compact, multiply
@@ -306,8 +309,67 @@ def test_too_little_memory_is_refused_with_the_numbers(tmp_path, monkeypatch) ->
 
 def test_stored_in_eight_bits_a_number_still_takes_four_bytes(tmp_path, monkeypatch) -> None:
     save_file({"a.int8": torch.zeros(1000, 1000, dtype=torch.int8)}, tmp_path / "model.safetensors")
-    monkeypatch.setattr(runtime, "free_memory", lambda: 4 * 10**6)
+    monkeypatch.setattr(runtime, "free_memory", lambda: 3 * 10**6)
+    for choice in ("fp32", "int8"):
+        with pytest.raises(ValueError, match="are free"):
+            runtime.check_memory(tmp_path, choice)
+    monkeypatch.setattr(runtime, "free_memory", lambda: 5 * 10**6)
+    runtime.check_memory(tmp_path, "fp32")
+
+
+def test_of_the_backbone_only_what_is_kept_is_needed(tmp_path, monkeypatch) -> None:
+    save_file({"backbone.blocks.0.a.weight": torch.zeros(1000, 1000)}, tmp_path / "model.safetensors")
+    monkeypatch.setattr(runtime, "free_memory", lambda: 2 * 10**6)
+    runtime.check_memory(tmp_path, "int8")
     with pytest.raises(ValueError, match="are free"):
         runtime.check_memory(tmp_path, "fp32")
-    monkeypatch.setattr(runtime, "free_memory", lambda: 6 * 10**6)
-    runtime.check_memory(tmp_path, "fp32")
+
+
+WIDE = MusicgenConfig(
+    backbone=TransformerConfig(width=768, depth=8, heads=8, causal=True, time="none"),
+    words=WordsConfig(dim=16, vocabulary=("a", "b")),
+    delays=(0, 1, 2),
+    score=None,
+)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of 76 M numbers, and a codec."""
+    folder, codec = tmp_path_factory.mktemp("wide"), SpectralConfig(dim=8, levels=3, bins=64, width=32, blocks=1).build()
+    spec = codec.spec
+    torch.manual_seed(0)
+    system = WIDE.build(spec)
+    checkpoint.save(folder, system, checkpoint.system_manifest(WIDE, system, codec))
+    checkpoint.save(folder / "codec", codec, checkpoint.codec_manifest(codec.config, codec))
+    return folder
+
+
+def test_what_is_read_in_few_bits_is_what_is_made_of_the_whole(stored: Path) -> None:
+    whole, lean = checkpoint.load(stored).system, checkpoint.load(stored, runtime.watch("int8", CPU, False)).system
+    assert not [part for part in lean.get_submodule("backbone").modules() if isinstance(part, nn.Linear)]
+    assert isinstance(lean.get_submodule("out"), Compact)
+    for system in (whole, lean):
+        assert runtime.quicken(system, "int8", CPU, False) == {"dtype": "int8", "compiled": False}
+    canvas = Canvas.blank(2, 6, whole.spec, "tokens")
+    made = [system.generate(canvas, {"text": ["a", "b"]}, [1, 2]) for system in (whole, lean)]
+    assert torch.equal(*made)
+
+
+LOADED = """
+import sys
+from counterpoint.generation import load
+import counterpoint.runtime
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
+before = peak()
+model = load(sys.argv[1], dtype=sys.argv[2])
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks the system for the memory of a process")
+@pytest.mark.parametrize(("dtype", "most"), [("fp32", 1.25), ("int8", 0.75)])
+def test_loading_takes_little_more_memory_than_what_stays(stored: Path, dtype: str, most: float) -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED, str(stored), dtype], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < most * (stored / "model.safetensors").stat().st_size

@@ -26,6 +26,8 @@ from counterpoint.conditioners.words import WordsConfig
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import Checkpoint, SystemConfig
+from counterpoint.hub.filling import Filled
+from counterpoint.hub.foreign import Watch
 from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
@@ -104,13 +106,8 @@ def _best(work: Callable[[], object], tries: int, cell: Cell) -> float:
 
 def open_system(cell: Cell) -> System:
     """The system of a cell, loaded or made up, as fast as it is asked to be."""
-    if cell.model in SIZES:
-        config, codec = SIZES[cell.model]
-        with torch.device("meta"):
-            system = config.build(codec.build().spec)
-        scatter(system.to_empty(device="cpu"))
-    else:
-        system = checkpoint.load(cell.model).system
+    watch = runtime.watch(cell.dtype, torch.device("cpu"), cell.compile)
+    system = made_up(cell.model, watch) if cell.model in SIZES else checkpoint.load(cell.model, watch).system
     runtime.quicken(system.eval(), cell.dtype, torch.device("cpu"), cell.compile)
     return system
 
@@ -132,14 +129,27 @@ def open_model(cell: Cell) -> Model:
     return Model(Checkpoint(system, config, codec, cell.model, "random", manifest))
 
 
-def scatter(module: nn.Module) -> None:
-    """Small random weights; of the buffers, means are 0 and the others 1."""
-    draw = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.uniform_(-0.03, 0.03, generator=draw)
-        for name, buffer in module.named_buffers():
-            buffer.fill_(0.0 if name.endswith("mean") else 1.0)
+def made_up(model: str, watch: Watch) -> System:
+    """A system of that size with random weights."""
+    config, codec = SIZES[model]
+    with torch.device("meta"):
+        system = config.build(codec.build().spec)
+    scatter(system, "cpu", watch(system))
+    return system
+
+
+def scatter(system: System, device: str, filled: Filled | None = None) -> None:
+    """Small random weights for a system without any, a layer after the other; of the buffers, means are 0, the others 1."""
+    draw = torch.Generator(device).manual_seed(0)
+    for name, layer in list(system.named_modules()):
+        layer.to_empty(device=device, recurse=False)
+        with torch.no_grad():
+            for parameter in layer.parameters(recurse=False):
+                parameter.uniform_(-0.03, 0.03, generator=draw)
+            for buffer, numbers in layer.named_buffers(recurse=False):
+                numbers.fill_(0.0 if buffer == "mean" else 1.0)
+        if filled is not None:
+            filled(name)
 
 
 def read_each_step(system: System) -> int:

@@ -47,9 +47,9 @@ def load(
     With `compile`, autoregression on a CPU is several times faster, once its step is built, which the first time takes seconds;
     for flows and on a GPU the first request waits for torch's compiler.
     """
-    runtime.check(dtype, runtime.place(device), compile)
+    watch = runtime.watch(dtype, runtime.place(device), compile)
     runtime.check_memory(checkpoint.locate(name), dtype)
-    return Model(checkpoint.load(name), device, dtype, compile)
+    return Model(checkpoint.load(name, watch), device, dtype, compile)
 
 
 class Model:

@@ -9,6 +9,8 @@ Only backbones and heads change; embeddings, conditioners and codecs stay as the
 
 import math
 import platform
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -30,6 +32,8 @@ LARGE = 50_000_000
 """Weights of a backbone from which reading them takes most of a step: fewer fit in a processor's caches."""
 BYTES: dict[Precision, float] = {"fp32": 4.0, "bf16": 2.0, "int8": 1.01, "int4": 0.63}
 """Of a weight, with its share of the scales."""
+_BACKBONE = re.compile(r"^backbone\.|^decoder\.model\.decoder\.layers\.")
+"""Its tensors in our files, and in transformers'."""
 
 
 def place(name: str) -> torch.device:
@@ -53,12 +57,11 @@ def check(choice: str, device: torch.device, compiled: bool) -> None:
 
 
 def check_memory(folder: Path, choice: str) -> None:
-    """Raises ValueError where a checkpoint's weights, as they are stored, as 32-bit floats and as they stay, exceed what is
-    free."""
-    kept = 0.0 if choice in ("fp32", "auto") else BYTES[_precision(choice)]
+    """Raises ValueError where loading a checkpoint takes more than is free."""
+    kept = 4.0 if choice == "auto" else BYTES[_precision(choice)]
     kinds = (list(folder.rglob(pattern)) for pattern in ("*.safetensors", "*.bin", "*.ckpt"))
     files = next(filter(None, kinds), [])  # those that are read, of several copies
-    needed, free = sum(file.stat().st_size + int((4 + kept) * _numbers(file)) for file in files), free_memory()
+    needed, free = sum(int(_bytes(file, kept)) for file in files), free_memory()
     if free is not None and needed > free:
         raise ValueError(
             f"{folder.name} needs about {needed / 1e9:.1f} GB to load and {free / 1e9:.1f} GB are free; "
@@ -66,13 +69,15 @@ def check_memory(folder: Path, choice: str) -> None:
         )
 
 
-def _numbers(file: Path) -> int:
-    """How many numbers a file of weights holds, from its head; what is damaged is told by its reader."""
+def _bytes(file: Path, kept: float) -> float:
+    """What a file of weights needs: as many bytes a number as are kept in the backbone's layers, which are read one by one, and
+    4 elsewhere.  Another library's pickle is there whole, too.  What is damaged is told by its reader."""
     try:
         with safe_open(file, "pt") as tensors:
-            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+            sizes = {name: math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     except SafetensorError:
-        return file.stat().st_size // 4
+        return file.stat().st_size * (2 + kept / 4)
+    return sum(size * (kept if _BACKBONE.search(name) else 4.0) for name, size in sizes.items())
 
 
 def made_on(device: torch.device, beside: int = 0) -> dict[str, Any]:
@@ -97,10 +102,12 @@ def items_at_once(system: System, frames: int) -> int:
 
 
 def settle(choice: str, system: System, device: torch.device) -> Precision:
-    """The precision that "auto" stands for."""
+    """The precision that "auto" stands for, or that the system was read in."""
+    backbone = _backbone(system)
+    if read := [part for part in backbone.modules() if isinstance(part, Compact)]:
+        return read[0].precision
     if choice != "auto":
         return _precision(choice)
-    backbone = _backbone(system)
     if sum(weight.numel() for weight in backbone.parameters()) < LARGE:
         return "fp32"
     if backbone.config.causal:
@@ -123,8 +130,8 @@ def quicken(system: System, choice: str, device: torch.device, compiled: bool) -
     if precision == "fp32" and not compiled:
         return {}
     backbone = _backbone(system)
-    natively = compiled and device.type == "cpu"
-    if backbone.config.causal and natively:
+    natively = _natively(backbone, device, compiled)
+    if natively:
         native.library()
     if backbone.config.causal:
         system.add_module("backbone", Swift(backbone, precision, "native" if natively else "torch" if compiled else "plain"))
@@ -135,6 +142,33 @@ def quicken(system: System, choice: str, device: torch.device, compiled: bool) -
     if isinstance(system, Musicgen) and isinstance(system.out, nn.Linear):
         system.add_module("out", Compact(system.out, precision, natively))
     return {"dtype": precision, "compiled": compiled}
+
+
+def watch(choice: str, device: torch.device, compiled: bool) -> Callable[[System], Callable[[str], None] | None]:
+    """For `checkpoint.load`: what `quicken` would do to a layer is done as soon as that is filled, so that 32 bits of all are
+    never there at once.  `quicken` does the rest.  Raises ValueError as that does."""
+    check(choice, device, compiled)
+
+    def begin(system: System) -> Callable[[str], None] | None:
+        precision, backbone = settle(choice, system, device), _backbone(system)
+        if precision == "fp32" and not compiled:
+            return None
+        natively = _natively(backbone, device, compiled)
+
+        def filled(name: str) -> None:
+            layer, (above, _, own) = system.get_submodule(name), name.rpartition(".")
+            read_each_step = name.startswith("backbone.") or (name == "out" and isinstance(system, Musicgen))
+            if read_each_step and isinstance(layer, nn.Linear):
+                system.get_submodule(above).add_module(own, Compact(layer, precision, natively))
+
+        return filled
+
+    return begin
+
+
+def _natively(backbone: Transformer, device: torch.device, compiled: bool) -> bool:
+    """Whether its step is `native`'s."""
+    return compiled and device.type == "cpu" and backbone.config.causal
 
 
 def _backbone(system: System) -> Transformer:

@@ -7,16 +7,17 @@ containers of them, and nothing else.
 import hashlib
 import json
 import pickle
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+T = TypeVar("T")
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"
 """What transformers calls the file, now and before; in parts there is an index of the same name beside them."""
 
@@ -48,26 +49,73 @@ def _parts(index: Path) -> list[Path]:
     return parts
 
 
-def read(parts: Iterable[Path]) -> dict[str, Tensor]:
+Wanted = Callable[[str], bool]
+"""Whether a tensor of that name is to be read."""
+_LAYER = re.compile(r".*\b(layers|blocks?)\.\d+\.")
+
+
+def read(parts: Iterable[Path], wanted: Wanted | None = None) -> dict[str, Tensor]:
     """The tensors of all files together, on the CPU.  Raises ValueError for a file that is damaged or something else."""
     tensors: dict[str, Tensor] = {}
     for path in parts:
-        if path.suffix == ".safetensors":
-            tensors |= _safe(path)
-            continue
-        content = unpickled(path)
-        content = content.get("state_dict", content) if isinstance(content, dict) else content
-        if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-            raise ValueError(f"{path} holds something else than tensors by name; fetch or save the checkpoint again.")
-        tensors |= content
+        found = _safe(path, names(path)) if path.suffix == ".safetensors" else _pickled(path)
+        tensors |= {name: tensor for name, tensor in found.items() if wanted is None or wanted(name)}
     return tensors
 
 
-def _safe(path: Path) -> dict[str, Tensor]:
+def by_layer(parts: Iterable[Path], wanted: Wanted | None = None) -> Iterator[dict[str, Tensor]]:
+    """What `read` gives, a layer at a time, and what is in none ("blocks.3.", "layers.3.") before all.
+
+    A safetensors file is opened anew for each, so that no more of it than that is in memory.
+    """
+    paths = list(parts)
+    if any(path.suffix != ".safetensors" for path in paths):
+        return (yield from _layers(read(paths, wanted)).values())
+    places = {name: path for path in paths for name in names(path) if wanted is None or wanted(name)}
+    for layer in _layers(places).values():
+        yield _gathered(layer)
+
+
+def _gathered(places: Mapping[str, Path]) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for path in dict.fromkeys(places.values()):
+        tensors |= _safe(path, [name for name in places if places[name] == path])
+    return tensors
+
+
+def _layers(things: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """By the part of their names that says which layer they are in."""
+    layers: dict[str, dict[str, T]] = {"": {}}
+    for name, thing in things.items():
+        found = _LAYER.match(name)
+        layers.setdefault(found[0] if found else "", {})[name] = thing
+    return layers
+
+
+def names(path: Path) -> list[str]:
+    """Of the tensors in a safetensors file.  Raises ValueError."""
+    with _opened(path) as file:
+        return list(file.keys())
+
+
+def _safe(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in names}
+
+
+def _opened(path: Path) -> Any:
     try:
-        return safetensors.torch.load_file(path)
+        return safe_open(path, "pt")
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch or save the checkpoint again.") from error
+
+
+def _pickled(path: Path) -> dict[str, Tensor]:
+    content = unpickled(path)
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} holds something else than tensors by name; fetch or save the checkpoint again.")
+    return content
 
 
 def unpickled(path: Path) -> Any:

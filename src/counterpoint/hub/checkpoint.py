@@ -25,8 +25,8 @@ from counterpoint.codecs.vae import VaeConfig
 from counterpoint.config import Config
 from counterpoint.files import write_together
 from counterpoint.hub import foreign, licences, storage
-from counterpoint.hub.filling import fill
-from counterpoint.hub.foreign import Opened
+from counterpoint.hub.filling import Filled, Unset, fill
+from counterpoint.hub.foreign import Opened, Watch
 from counterpoint.hub.location import CARD, CONFIG, locate, name_of, shipped
 from counterpoint.hub.storage import Bits
 from counterpoint.systems.base import System
@@ -171,13 +171,15 @@ def read_manifest(folder: Path) -> Manifest:
     return settings.parse(Manifest, content, source=str(folder / CONFIG))
 
 
-def load(source: str | Path) -> Checkpoint:
+def load(source: str | Path, watch: Watch | None = None) -> Checkpoint:
     """A system and its codec, in evaluation mode on the CPU; also what other libraries wrote (`foreign`).
+
+    `watch` is told of each layer of the system as it is filled (`runtime.watch`).
 
     Raises ValueError: what is wrong with which file, what to do.
     """
     folder = locate(source)
-    if (opened := foreign.system(folder)) is not None:
+    if (opened := foreign.system(folder, watch)) is not None:
         return _of_others(source, folder, opened)
     manifest = read_manifest(folder)
     if manifest.kind in CODECS:
@@ -198,8 +200,9 @@ def load(source: str | Path) -> Checkpoint:
         )
     licences.tell(str(source), manifest.capability.licence)
     config = settings.parse(SYSTEMS[manifest.kind], manifest.config, source=str(folder / CONFIG))
-    system = config.build(spec)
-    _fill(system, folder, manifest.weights)
+    with Unset():
+        system = config.build(spec)
+    _fill(system, folder, manifest.weights, watch(system) if watch else None)
     return Checkpoint(system, config, codec, name_of(source, folder), f"{manifest.version}+{manifest.weights[:8]}", manifest)
 
 
@@ -234,7 +237,8 @@ def load_codec(source: str | Path, download: bool = True) -> Codec:
         return _codec_of(folder, manifest.codec)
     if manifest.kind not in CODECS:
         raise ValueError(f"{folder / CONFIG} holds a {manifest.kind!r}, which is no codec; known here: {_names(CODECS)}.")
-    codec = settings.parse(CODECS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
+    with Unset():
+        codec = settings.parse(CODECS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
     _fill(codec, folder, manifest.weights)
     return codec
 
@@ -245,7 +249,8 @@ def load_ear(source: str | Path, download: bool = True) -> tuple[Ear, Manifest]:
     manifest = read_manifest(folder)
     if manifest.kind not in EARS:
         raise ValueError(f"{str(source)!r} is a {manifest.kind!r}, which does not judge music; name an ear such as ear-tiny.")
-    ear = settings.parse(EARS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
+    with Unset():
+        ear = settings.parse(EARS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
     _fill(ear, folder, manifest.weights)
     return ear, manifest
 
@@ -256,7 +261,8 @@ def load_planner(source: str | Path, download: bool = True) -> tuple[Planner, Ma
     manifest = read_manifest(folder)
     if manifest.kind not in PLANNERS:
         raise ValueError(f"{str(source)!r} is a {manifest.kind!r}, which writes no scores; name a planner such as score-tiny.")
-    planner = settings.parse(PLANNERS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
+    with Unset():
+        planner = settings.parse(PLANNERS[manifest.kind], manifest.config, source=str(folder / CONFIG)).build()
     _fill(planner, folder, manifest.weights)
     return planner, manifest
 
@@ -281,10 +287,10 @@ def _spec(content: dict[str, Any], folder: Path) -> Spec:
         raise ValueError(f"{folder / CONFIG}: spec must hold rate, dim, levels and bins, not {json.dumps(content)}.") from error
 
 
-def _fill(module: nn.Module, folder: Path, digest: str) -> None:
+def _fill(module: nn.Module, folder: Path, digest: str, filled: Filled | None = None) -> None:
     """Put the folder's weights into a module just built; `digest` is their SHA-256, where it is known."""
     path = folder / WEIGHTS
     parts = weights.files(folder, [WEIGHTS])
     if digest and weights.digest(parts) != digest:
         raise ValueError(f"{path} is damaged or belongs to another {CONFIG}; fetch or save the checkpoint again.")
-    fill(module, storage.unpack(weights.read(parts)), path)
+    fill(module, map(storage.unpack, weights.by_layer(parts)), path, filled=filled)

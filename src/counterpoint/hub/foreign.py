@@ -4,7 +4,7 @@ Each layout has a file of its own (`*_layout.py`) for settings and names; here i
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from counterpoint import weights
 from counterpoint.codecs.base import Codec
-from counterpoint.codecs.encodec import Encodec
+from counterpoint.codecs.encodec import Encodec, EncodecConfig
 from counterpoint.codecs.stereo import StereoConfig
+from counterpoint.codecs.vae import VaeConfig
 from counterpoint.conditioners.text import T5Config, TextConfig
 from counterpoint.hub import (
     audiocraft,
@@ -26,11 +27,12 @@ from counterpoint.hub import (
     stable_audio_layout,
 )
 from counterpoint.hub.audiocraft import Package
-from counterpoint.hub.filling import fill
+from counterpoint.hub.filling import Filled, Unset, fill
 from counterpoint.hub.location import CONFIG, fetched
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
 from counterpoint.systems.musicgen import MusicgenConfig
+from counterpoint.types import Spec
 
 GENERATION, HEARING = "generation_config.json", "preprocessor_config.json"
 
@@ -45,12 +47,16 @@ class Opened:
     digest: str
 
 
-def system(folder: Path) -> Opened | None:
+Watch = Callable[[System], Filled | None]
+"""Called with a system that is about to be filled; what it gives is called with each layer that has been."""
+
+
+def system(folder: Path, watch: Watch | None = None) -> Opened | None:
     """What generates in a folder that another library wrote; None where the folder is one of ours.  Raises ValueError."""
     if (content := musicgen_layout.written_by_transformers(folder / CONFIG)) is not None:
-        return _musicgen(folder, content)
+        return _musicgen(folder, content, watch)
     if (folder / audiocraft.SYSTEM).is_file():
-        return _of_audiocraft(folder, audiocraft.opened(folder / audiocraft.SYSTEM))
+        return _of_audiocraft(folder, audiocraft.opened(folder / audiocraft.SYSTEM), watch)
     if codec_alone(folder):
         raise ValueError(f"{str(folder)!r} is a codec, which does not generate; name a generator such as jasco-tiny.")
     return None
@@ -59,26 +65,28 @@ def system(folder: Path) -> Opened | None:
 def codec(folder: Path) -> Codec | None:
     """The codec in a folder that another library wrote, or that of the system in it; None where the folder is one of ours."""
     if (content := musicgen_layout.written_by_transformers(folder / CONFIG)) is not None:
-        return _codec_of_musicgen(folder, content, weights.read(weights.files(folder)))
+        return _codec_of_musicgen(folder, content)
     if (content := encodec_layout.written_by_transformers(folder / CONFIG)) is not None:
         parts = weights.files(folder)
-        encodec = encodec_layout.settings(content).build()
-        fill(encodec, encodec_layout.rename(weights.read(parts)), parts[0])
-        return encodec
+        return _filled(encodec_layout.settings(content), encodec_layout.rename(weights.read(parts)), parts[0])
     if (content := oobleck_layout.written_by_diffusers(folder / CONFIG)) is not None:
         parts = weights.files(folder, [oobleck_layout.WEIGHTS])
-        vae = oobleck_layout.settings(content).build()
-        fill(vae, oobleck_layout.rename(weights.read(parts)), parts[0])
-        return vae
+        return _filled(oobleck_layout.settings(content), oobleck_layout.rename(weights.read(parts)), parts[0])
     if (content := stable_audio_layout.written_by_stable_audio_tools(folder)) is not None:
         parts = weights.files(folder, stable_audio_layout.WEIGHTS)
-        vae = stable_audio_layout.settings(content).build()
-        fill(vae, stable_audio_layout.rename(weights.read(parts)), parts[0], stable_audio_layout.CONFIG)
-        return vae
+        tensors = stable_audio_layout.rename(weights.read(parts))
+        return _filled(stable_audio_layout.settings(content), tensors, parts[0], stable_audio_layout.CONFIG)
     if (folder / audiocraft.CODEC).is_file():
         mono = _encodec_of_audiocraft(folder)
         return _each_channel(mono) if _is_stereo(folder) else mono
     return None
+
+
+def _filled(config: EncodecConfig | VaeConfig, tensors: Mapping[str, Tensor], path: Path, said: str = CONFIG) -> Codec:
+    with Unset():
+        made = config.build()
+    fill(made, [tensors], path, said)
+    return made
 
 
 def codec_alone(folder: Path) -> bool:
@@ -96,29 +104,42 @@ def system_there(folder: Path) -> bool:
     return theirs or (folder / audiocraft.SYSTEM).is_file()
 
 
-def _musicgen(folder: Path, content: Mapping[str, Any]) -> Opened:
+def _musicgen(folder: Path, content: Mapping[str, Any], watch: Watch | None) -> Opened:
     """A whole MusicGen of transformers, whose text encoder is read from the folder when it is first told a text."""
     decoder = _part(folder, content, "decoder")
     words = T5Config(model=str(folder), dim=_stated(folder, _part(folder, content, "text_encoder"), "d_model"))
     chroma = _chroma(folder, content) if content["model_type"] == musicgen_layout.MELODY else None
     config = musicgen_layout.settings(decoder, words, _sampling(folder), chroma)
     parts = weights.files(folder)
-    tensors = weights.read(parts)
-    made = _codec_of_musicgen(folder, content, tensors)
+    made = _codec_of_musicgen(folder, content)
     _check_tokens(folder, config, decoder["vocab_size"], made)
-    built = config.build(made.spec)
-    fill(built, musicgen_layout.rename(tensors), parts[0])
+    layers = weights.by_layer(parts, lambda name: not name.startswith(musicgen_layout.FOREIGN))
+    built = _system(config, made.spec, map(musicgen_layout.rename, layers), parts[0], CONFIG, watch)
     return Opened(config, built, made, weights.digest(parts))
 
 
-def _codec_of_musicgen(folder: Path, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Codec:
+def _system(
+    config: MusicgenConfig | JascoConfig,
+    spec: Spec,
+    parts: Iterable[Mapping[str, Tensor]],
+    path: Path,
+    said: str,
+    watch: Watch | None,
+) -> System:
+    with Unset():
+        built = config.build(spec)
+    fill(built, parts, path, said, watch(built) if watch else None)
+    return built
+
+
+def _codec_of_musicgen(folder: Path, content: Mapping[str, Any]) -> Codec:
     """Where the decoder makes two channels, the codec of one codes each."""
-    mono = encodec_layout.settings(_part(folder, content, "audio_encoder"))
+    config, prefix = encodec_layout.settings(_part(folder, content, "audio_encoder")), "audio_encoder."
     stereo = _part(folder, content, "decoder").get("audio_channels", 1) == 2
-    made = mono.build()
-    prefix = "audio_encoder."
-    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    fill(made, encodec_layout.rename(own), folder / weights.SAFE)
+    parts = weights.files(folder)
+    found = weights.read(parts, lambda name: name.startswith(prefix))
+    own = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    made = _filled(config, encodec_layout.rename(own), parts[0])
     return _each_channel(made) if stereo else made
 
 
@@ -131,28 +152,28 @@ def _each_channel(mono: Codec) -> Codec:
     return stereo.eval()
 
 
-def _of_audiocraft(folder: Path, package: Package) -> Opened:
+def _of_audiocraft(folder: Path, package: Package, watch: Watch | None) -> Opened:
     """A MusicGen or JASCO as AudioCraft exports it."""
     if package.get("lm_model") == jasco_layout.KIND:
-        return _jasco(folder, package)
+        return _jasco(folder, package, watch)
     config = audiocraft_layout.musicgen(package)
     config = config.model_copy(update={"words": _beside(folder, config.words)})
     made = _encodec_of_audiocraft(folder)
     made = _each_channel(made) if package.get("interleave_stereo_codebooks.use", False) else made
     _check_tokens(folder, config, package.stated("transformer_lm.card"), made)
-    built = config.build(made.spec)
-    fill(built, audiocraft_layout.rename_musicgen(package.tensors), package.path, "xp.cfg")
+    tensors = audiocraft_layout.rename_musicgen(package.tensors)
+    built = _system(config, made.spec, [tensors], package.path, "xp.cfg", watch)
     return Opened(config, built, made, weights.digest([package.path]))
 
 
-def _jasco(folder: Path, package: Package) -> Opened:
+def _jasco(folder: Path, package: Package, watch: Watch | None) -> Opened:
     config = jasco_layout.settings(package)
     config = config.model_copy(update={"words": _beside(folder, config.words)})
     made = _encodec_of_audiocraft(folder)
     if (dim := package.stated("transformer_lm.flow_dim")) != made.spec.dim:
         raise ValueError(f"{folder} makes frames of {dim} channels, but its codec knows {made.spec.dim}; use its own codec.")
-    built = config.build(made.spec)
-    fill(built, jasco_layout.rename(package, config, made.spec.dim), package.path, "xp.cfg")
+    tensors = jasco_layout.rename(package, config, made.spec.dim)
+    built = _system(config, made.spec, [tensors], package.path, "xp.cfg", watch)
     return Opened(config, built, made, weights.digest([package.path]))
 
 
@@ -174,9 +195,8 @@ def _encodec_of_audiocraft(folder: Path) -> Codec:
         if (found := codec(named)) is None:
             raise ValueError(f"{named} holds no codec of another library, which {package.path} names; fetch it again.")
         return found
-    made = audiocraft_layout.encodec(package).build()
-    fill(made, audiocraft_layout.rename_encodec(package.tensors), package.path, "xp.cfg")
-    return made
+    tensors = audiocraft_layout.rename_encodec(package.tensors)
+    return _filled(audiocraft_layout.encodec(package), tensors, package.path, "xp.cfg")
 
 
 def _is_stereo(folder: Path) -> bool:

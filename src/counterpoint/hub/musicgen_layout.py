@@ -47,7 +47,7 @@ NAMES = (
 )
 """Their names in a whole model, and ours, where keys and values, and the heads of all levels, are apart (see `apart`)."""
 
-_FOREIGN = ("text_encoder.", "audio_encoder.", "decoder.model.decoder.embed_positions.")
+FOREIGN = ("text_encoder.", "audio_encoder.", "decoder.model.decoder.embed_positions.")
 """Parts of a whole model that are read elsewhere, or computed."""
 
 
@@ -140,7 +140,7 @@ def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The network's tensors by our names, out of either file."""
     alone = not any(name.startswith("decoder.") for name in tensors)
     whole = {f"decoder.{name}": tensor for name, tensor in tensors.items()} if alone else tensors
-    own = {name: tensor for name, tensor in whole.items() if not name.startswith(_FOREIGN)}
+    own = {name: tensor for name, tensor in whole.items() if not name.startswith(FOREIGN)}
     return together(to_ours(own, NAMES))
 
 

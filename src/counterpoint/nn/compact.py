@@ -19,6 +19,8 @@ Precision = Literal["fp32", "bf16", "int8", "int4"]
 FLOATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 GROUP = native.BLOCK
 """Weights of a row that share a scale where they have 4 bits."""
+ROWS = 128
+"""Of a matrix that are made smaller at a time: copies of all of them would be what takes the most memory in loading."""
 FEW = 8
 """Vectors up to which a product is bound by reading the matrix."""
 
@@ -36,19 +38,26 @@ def compact(weight: Float[Tensor, "n k"], precision: Precision) -> Matrix:
     if precision in FLOATS:
         return Matrix(weight.to(FLOATS[precision]).contiguous(), None)
     if precision == "int4" and weight.shape[1] % GROUP == 0:
-        return _four_bits(weight.float())
-    scale = weight.float().abs().amax(1).clamp_min(1e-12) / 127
-    return Matrix((weight.float() / scale[:, None]).round().to(torch.int8), scale)
+        made = [_four_bits(rows.float()) for rows in weight.split(ROWS)]
+    else:
+        made = [_eight_bits(rows.float()) for rows in weight.split(ROWS)]
+    weights, scales = zip(*made, strict=True)
+    return Matrix(torch.cat(weights), torch.cat(scales))
 
 
-def _four_bits(weight: Float[Tensor, "n k"]) -> Matrix:
+def _eight_bits(weight: Float[Tensor, "n k"]) -> tuple[Tensor, Tensor]:
+    scale = weight.abs().amax(1).clamp_min(1e-12) / 127
+    return (weight / scale[:, None]).round().to(torch.int8), scale
+
+
+def _four_bits(weight: Float[Tensor, "n k"]) -> tuple[Tensor, Tensor]:
     groups = weight.unflatten(1, (-1, GROUP))  # n g 32
     low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
     scale = ((high - low) / 15).clamp_min(1e-12).bfloat16().float()
     low = low.bfloat16().float()
     whole = ((groups - low) / scale).round().clamp(0, 15).to(torch.uint8)
     first, second = whole.chunk(2, dim=-1)
-    return Matrix((first | second << 4).flatten(1), torch.cat((scale, low), dim=-1).bfloat16())
+    return (first | second << 4).flatten(1), torch.cat((scale, low), dim=-1).bfloat16()
 
 
 def restored(matrix: Matrix) -> Float[Tensor, "n k"]:
@@ -88,6 +97,7 @@ class Compact(nn.Module):
     def __init__(self, linear: nn.Linear, precision: Precision, natively: bool = False) -> None:
         """`natively`: it is multiplied by `native`, on a CPU."""
         super().__init__()
+        self.precision: Precision = precision
         weight, scale = compact(linear.weight.detach(), precision)
         self._sizes = (linear.out_features, linear.in_features) if natively else None
         if natively:

@@ -279,8 +279,8 @@ def _time_embedding(config: TransformerConfig) -> TimeEmbedding | ContextTimeEmb
 
 
 def _init_linear(module: nn.Module) -> None:
-    """Truncated normal weights of variance 1 / (2 fan-in): outputs of unit inputs have half their variance."""
+    """Normal weights of variance 1 / (2 fan-in): outputs of unit inputs have half their variance."""
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.7 * module.in_features**-0.5)
+        nn.init.normal_(module.weight, std=0.7 * module.in_features**-0.5)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
