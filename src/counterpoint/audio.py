@@ -341,7 +341,13 @@ def limit(audio: Float[Tensor, "c n"], sample_rate: int, ceiling: float) -> Floa
     needed = (highest / peaks.clamp_min(highest))[None]  # 1 n
     reach = round(0.005 * sample_rate)
     lowest = -F.max_pool1d(F.pad(-needed, (2 * reach, 2 * reach), value=-1.0), 2 * reach + 1, stride=1)
-    return audio * F.avg_pool1d(lowest, 2 * reach + 1, stride=1)
+    return audio * _running_mean(lowest, 2 * reach + 1)
+
+
+def _running_mean(x: Float[Tensor, "1 n"], width: int) -> Float[Tensor, "1 m"]:
+    """Means of `width` numbers that follow each other, as differences of one running sum: in 64 bits, so that no digit goes."""
+    summed = F.pad(x.double().cumsum(-1), (1, 0))
+    return ((summed[:, width:] - summed[:, :-width]) / width).to(x)
 
 
 def limit_stream(pieces: Iterable[Piece], sample_rate: int, ceiling: float) -> Iterator[Float[Tensor, "c _"]]:

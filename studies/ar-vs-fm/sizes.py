@@ -43,20 +43,20 @@ def _spectral(stack: int, wide: int) -> tuple[str, ...]:
 
 
 def _vae(strides: str) -> tuple[str, ...]:
-    return ("vae-tiny.toml", f"codec.strides={strides}", "train.steps=240", "objective.alone=240", "train.save_every=50",
-            "train.valid_every=240")  # fmt: skip
+    return ("vae-tiny.toml", f"codec.strides={strides}", "train.steps=160", "objective.alone=160", "train.save_every=40",
+            "train.valid_every=160")  # fmt: skip
 
 
 TINY = Size(
-    seconds=5, clips=64, clip_seconds=20, hours=0.8, seeds=3,
+    seconds=5, clips=48, clip_seconds=20, hours=0.8, seeds=3,
     ar="musicgen-tiny-text.toml", fm="jasco-tiny-text.toml", vae="jasco-tiny-text.toml",
     quantised={25: _spectral(4, 256), 50: _spectral(2, 256), 100: _spectral(1, 160)},
     continuous={25: _vae("[4,4,4,4,5]"), 50: _vae("[4,4,4,2,5]"), 100: _vae("[4,4,2,2,5]")},
-    changes=("system.backbone.width=128", "system.backbone.depth=4", "train.steps=300", "train.batch_size=16",
-             "optim.warmup_steps=50", "optim.ema_decay=0.99", "train.threads=1", "train.save_every=50", "train.valid_every=200",
+    changes=("system.backbone.width=128", "system.backbone.depth=4", "train.steps=200", "train.batch_size=12",
+             "optim.warmup_steps=40", "optim.ema_decay=0.99", "train.threads=1", "train.save_every=50", "train.valid_every=200",
              "train.valid_batches=2"),
-    swept=("train.steps=100",), batches=(2, 4, 8, 16, 32, 64), speeds=(1, 4, 16, 64), layers=(2, 4, 8),
-    steps=50, searched=False, searched_clips=32, pace=(40.0, 3.0),
+    swept=("train.steps=100",), batches=(1, 2, 4, 8, 16, 32), speeds=(1, 4, 16, 64), layers=(2, 4, 8),
+    steps=25, searched=False, searched_clips=32, pace=(20.0, 1.5),
 )  # fmt: skip
 _GPU = ("train.precision=bf16", "train.save_every=500", "train.valid_every=2000")
 SMALL = Size(

@@ -55,7 +55,7 @@ STUDY = Study(
     "After \"Auto-Regressive vs Flow-Matching: a Comparative Study of Modeling Paradigms for Text-to-Music Generation\" "
     "(Tal, Kreuk and Adi, 2025)",
     {
-        "tiny": Scale(7e10, 2, "composed music, a closed-form codec for EnCodec, networks of 1.5 million weights."),
+        "tiny": Scale(3.3e10, 2, "composed music, a closed-form codec for EnCodec, networks of 1.5 million weights."),
         "small": Scale(1e14, 1, "composed music, networks of 34 million parameters, a day of one GPU."),
         "paper": Scale(3e14, 1, "the paper's own networks, codecs, batch and updates, on your music."),
     },

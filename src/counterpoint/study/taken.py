@@ -34,8 +34,8 @@ PART = 16
 """Clips that are made side by side."""
 SLOW = 10
 """How much more an operation of autoregression takes than one of flow: all weights are read for every token."""
-HEARD = 0.25
-"""Seconds that it takes to listen to a second of a clip and to compare it, roughly."""
+HEARD = 0.15
+"""Seconds that it takes to decode, master and compare a second of a clip, roughly."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class Taken(Part):
 
     def seconds(self, flops: float) -> float:
         slow = SLOW if self.network.autoregressive else 1
-        heard = HEARD * (2 if len(self.metrics) > 2 else 1) * self.held.clips * self.held.seconds / 4
+        heard = HEARD * (2 if len(self.metrics) > 2 else 1) * self.held.clips * self.held.seconds
         return 5 + slow * self.flops() / flops + heard
 
 
