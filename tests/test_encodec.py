@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch.nn.utils import parametrize
 
 from counterpoint import config
 from counterpoint.codecs.encodec import EncodecConfig
+from counterpoint.nn.folding import Product, fold
+from counterpoint.nn.seanet import Upsampling
 
 VARIANTS = {
     "around": EncodecConfig.tiny(),
@@ -41,6 +44,19 @@ def test_chunks_are_the_whole(codec, chunk):
     torch.testing.assert_close(codec.encode(heard, chunk_frames=chunk), frames, atol=1e-4, rtol=1e-4)
     whole = codec.decode(frames, chunk_frames=10_000)
     torch.testing.assert_close(codec.decode(frames, chunk_frames=chunk), whole, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_folded_it_is_the_same(codec):
+    frames = codec.encode(audio(codec, 40 * 30 + 13))
+    whole, layers = codec.decode(frames), [type(layer) for layer in codec.decoder.modules()]
+    assert Upsampling in layers and Product not in layers
+    fold(codec)
+    layers = [type(layer) for layer in codec.decoder.modules()]
+    assert Product in layers and not any(parametrize.is_parametrized(layer) for layer in codec.modules())
+    close(codec.decode(frames), whole)
+    close(torch.cat(list(codec.decode_stream(frames.split(3, dim=1), chunk_frames=4)), dim=-1), whole)
+    close(codec.encode(audio(codec, 40 * 30 + 13)), frames)
 
 
 @pytest.mark.parametrize("parts", [1, 3, 7])

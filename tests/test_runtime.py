@@ -351,6 +351,7 @@ def test_what_is_read_in_few_bits_is_what_is_made_of_the_whole(stored: Path) -> 
     assert isinstance(lean.get_submodule("out"), Compact)
     for system in (whole, lean):
         assert runtime.quicken(system, "int8", CPU, False) == {"dtype": "int8", "compiled": False}
+        assert runtime.quicken(system, "fp32", CPU, False) == {}  # what a Model of it asks for by default
     canvas = Canvas.blank(2, 6, whole.spec, "tokens")
     made = [system.generate(canvas, {"text": ["a", "b"]}, [1, 2]) for system in (whole, lean)]
     assert torch.equal(*made)

@@ -28,6 +28,7 @@ from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import Checkpoint, SystemConfig
 from counterpoint.hub.filling import Filled
 from counterpoint.hub.foreign import Watch
+from counterpoint.nn.folding import fold
 from counterpoint.nn.transformer import TransformerConfig
 from counterpoint.systems.base import System
 from counterpoint.systems.jasco import JascoConfig
@@ -115,8 +116,8 @@ def open_system(cell: Cell) -> System:
 def open_codec(cell: Cell) -> Codec:
     """The codec of a cell."""
     if cell.model not in SIZES:
-        return checkpoint.load_codec(cell.model)
-    return SIZES[cell.model][1].build().eval()
+        return fold(checkpoint.load_codec(cell.model))
+    return fold(SIZES[cell.model][1].build().eval())
 
 
 def open_model(cell: Cell) -> Model:
@@ -141,15 +142,18 @@ def made_up(model: str, watch: Watch) -> System:
 def scatter(system: System, device: str, filled: Filled | None = None) -> None:
     """Small random weights for a system without any, a layer after the other; of the buffers, means are 0, the others 1."""
     draw = torch.Generator(device).manual_seed(0)
-    for name, layer in list(system.named_modules()):
-        layer.to_empty(device=device, recurse=False)
-        with torch.no_grad():
-            for parameter in layer.parameters(recurse=False):
-                parameter.uniform_(-0.03, 0.03, generator=draw)
-            for buffer, numbers in layer.named_buffers(recurse=False):
-                numbers.fill_(0.0 if buffer == "mean" else 1.0)
+    for name in [name for name, _ in system.named_modules()]:
+        _scatter(system.get_submodule(name).to_empty(device=device, recurse=False), draw)
         if filled is not None:
             filled(name)
+
+
+@torch.no_grad()
+def _scatter(layer: nn.Module, draw: torch.Generator) -> None:
+    for parameter in layer.parameters(recurse=False):
+        parameter.uniform_(-0.03, 0.03, generator=draw)
+    for name, numbers in layer.named_buffers(recurse=False):
+        numbers.fill_(0.0 if name == "mean" else 1.0)
 
 
 def read_each_step(system: System) -> int:

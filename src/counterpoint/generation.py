@@ -24,6 +24,7 @@ from counterpoint.editing import Task
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import SYSTEMS, Checkpoint, Manifest
 from counterpoint.music import Controls, Score
+from counterpoint.nn.folding import fold
 from counterpoint.paradigms import guidance
 from counterpoint.pieces import Piece
 from counterpoint.planning import Plan
@@ -59,7 +60,7 @@ class Model:
         self.checkpoint = loaded
         self.device = runtime.place(device)
         self.system = loaded.system.to(self.device)
-        self.codec = loaded.codec.to(self.device)
+        self.codec = fold(loaded.codec.to(self.device))
         self.speed = runtime.quicken(self.system, dtype, self.device, compile)
 
     def generate(

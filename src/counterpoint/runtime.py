@@ -126,6 +126,8 @@ def quicken(system: System, choice: str, device: torch.device, compiled: bool) -
     Raises ValueError as `check` does.
     """
     check(choice, device, compiled)
+    if choice == "fp32" and not compiled:
+        return {}
     precision = settle(choice, system, device)
     if precision == "fp32" and not compiled:
         return {}

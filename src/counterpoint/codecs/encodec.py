@@ -104,10 +104,12 @@ class Encodec(Codec):
         yield from self._encode(regroup(map(self.checked, parts), chunk_frames * self.hop, -1))
 
     def decode(
-        self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int = 500
+        self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int | None = None
     ) -> Float[Tensor, "b c n"]:
-        """`chunk_frames` at a time where the samples are many, so that memory grows with the frames and the audio alone."""
+        """`chunk_frames` at a time where the samples are many, so that memory grows with the frames and the audio alone; on a
+        CPU few, so that what one layer makes is still in its caches for the next."""
         samples = samples_to_decode(samples, frames.shape[1] * self.hop)
+        chunk_frames = chunk_frames or (100 if frames.device.type == "cpu" else 500)
         return torch.cat(list(self.decode_stream([frames], samples, chunk_frames)), dim=-1)
 
     def decode_stream(
