@@ -447,15 +447,16 @@ def test_a_signal_is_answered_whenever_it_comes(code: str, argv: list[str], endi
     assert (done.returncode, done.stderr) == ending
 
 
-def test_an_interrupt_that_became_another_error_is_an_interrupt() -> None:
+@pytest.mark.parametrize("number", ending.ENDS)
+def test_an_interrupt_that_became_another_error_is_an_interrupt(number: signal.Signals) -> None:
     def work() -> None:
         with ending.interruptible(lambda: "half of it is there"):
             try:
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
             except KeyboardInterrupt:
                 raise AttributeError("half a module") from None
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     with pytest.raises(ending.Stopped, match="stopped; half of it is there"):
         work()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before

@@ -8,6 +8,7 @@ import torch
 import counterpoint
 from counterpoint import audio, cli, many, request, runtime
 
+BY = {"model": "tiny", "dtype": "fp32", "compiled": False}
 LINES = "slow piano\n\nfast piano in a minor\na slow piano piece\n"
 
 
@@ -23,7 +24,7 @@ def asked(**settings):
 
 
 def test_every_line_is_a_piece_with_a_seed_of_its_own(prompts: Path, tmp_path: Path) -> None:
-    pieces = many.read(prompts, asked(), tmp_path / "out", "wav")
+    pieces = many.read(prompts, asked(), tmp_path / "out", "wav", BY)
     assert [(piece.asked.text, piece.asked.seed) for piece in pieces] == [
         ("slow piano", 5),
         ("fast piano in a minor", 7),
@@ -34,7 +35,7 @@ def test_every_line_is_a_piece_with_a_seed_of_its_own(prompts: Path, tmp_path: P
 
 def test_side_by_side_is_one_by_one(tiny_model: Path, prompts: Path, tmp_path: Path) -> None:
     model = counterpoint.load(tiny_model)
-    pieces = many.read(prompts, asked(), tmp_path, "wav")
+    pieces = many.read(prompts, asked(), tmp_path, "wav", BY)
     together = many.side_by_side(model, [model.job(piece.asked, piece.asked.seed) for piece in pieces])
     for take, piece in zip(together, pieces, strict=True):
         alone = next(model.takes(piece.asked))
@@ -48,7 +49,7 @@ def test_whatever_fits_all_are_made_and_none_twice(
     room: int, tiny_model: Path, prompts: Path, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(runtime, "items_at_once", lambda system, frames: room)
-    model, pieces = counterpoint.load(tiny_model), many.read(prompts, asked(), tmp_path / "out", "wav")
+    model, pieces = counterpoint.load(tiny_model), many.read(prompts, asked(), tmp_path / "out", "wav", BY)
     made = many.make(model, pieces)
     first = next(made)
     made.close()  # as a kill would
@@ -60,8 +61,10 @@ def test_whatever_fits_all_are_made_and_none_twice(
 
 def test_another_request_is_made_anew(tiny_model: Path, prompts: Path, tmp_path: Path) -> None:
     model = counterpoint.load(tiny_model)
-    list(many.make(model, many.read(prompts, asked(), tmp_path / "out", "wav")))
-    assert not any(piece.is_there() for piece in many.read(prompts, asked(plan="none"), tmp_path / "out", "wav"))
+    list(many.make(model, many.read(prompts, asked(), tmp_path / "out", "wav", BY)))
+    assert not any(piece.is_there() for piece in many.read(prompts, asked(plan="none"), tmp_path / "out", "wav", BY))
+    for change in ({"model": "other"}, {"dtype": "int8"}, {"compiled": True}):
+        assert not any(piece.is_there() for piece in many.read(prompts, asked(), tmp_path / "out", "wav", {**BY, **change}))
 
 
 def test_the_command_goes_on(tiny_model: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

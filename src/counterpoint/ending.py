@@ -10,6 +10,8 @@ from types import FrameType
 from cyclopts import UnusedCliTokensError
 
 NOTHING = "nothing was written"
+ENDS = (signal.SIGINT, signal.SIGTERM)
+"""What asks a process to end: Ctrl-C, and what systems send."""
 
 
 class Stopped(Exception):
@@ -18,15 +20,16 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def interruptible(left: Callable[[], str]) -> Iterator[None]:
-    """Ctrl-C ends the block as Stopped with what is `left`, whatever exception it has become on its way out."""
+    """Ctrl-C or SIGTERM ends the block as Stopped with what is `left`, whatever exception it has become on its way out."""
     asked: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         asked.append(number)
         raise KeyboardInterrupt
 
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-    before = signal.signal(signal.SIGINT, interrupt) if ours else None
+    heard = [number for number in ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+    ours = heard if threading.current_thread() is threading.main_thread() else []
+    before = {number: signal.signal(number, interrupt) for number in ours}
     try:
         yield
     except (KeyboardInterrupt, Exception) as error:
@@ -34,10 +37,11 @@ def interruptible(left: Callable[[], str]) -> Iterator[None]:
             raise Stopped(f"stopped; {left()}") from None
         raise
     else:
-        before = signal.SIG_IGN if before is _interrupt else before  # only the last word is missing
+        before = {number: signal.SIG_IGN if own is _interrupt else own for number, own in before.items()}
+        # only the last word is missing
     finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
+        for number, own in before.items():
+            signal.signal(number, own)
 
 
 @contextlib.contextmanager

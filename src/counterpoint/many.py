@@ -1,14 +1,15 @@
 """Many prompts at once: items of one length are made side by side, as many as memory takes, and each has its own seed.
 
 An item is what it is alone, but for rounding.  Beside the audio lies a journal of what each file was made from; a file that is
-there and was made from the same request is not made again.
+there and was made from the same request, by the same model in as many bits, is not made again.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -28,22 +29,24 @@ MOST = 64
 
 @dataclass(frozen=True)
 class Piece:
-    """One of many: what is asked, and the file that it becomes."""
+    """One of many: what is asked, the file that it becomes, and by what: the model and how it computes."""
 
     asked: Request
     path: Path
+    by: Mapping[str, Any]
 
     @property
     def line(self) -> str:
         """What the journal says of it."""
-        return json.dumps({"file": self.path.name, "asked": self.asked.model_dump(mode="json", exclude_defaults=True)})
+        told = {"file": self.path.name, **self.by, "asked": self.asked.model_dump(mode="json", exclude_defaults=True)}
+        return json.dumps(told)
 
     def is_there(self) -> bool:
-        """Whether the file was made, from just this."""
+        """Whether the file was made, from just this by just that."""
         return self.path.is_file() and self.line in whole_lines(self.path.parent / JOURNAL)
 
 
-def read(prompts: Path, asked: Request, folder: Path, format: str) -> list[Piece]:
+def read(prompts: Path, asked: Request, folder: Path, format: str, by: Mapping[str, Any]) -> list[Piece]:
     """A piece for every line of a file that holds words; the n-th line has the n-th seed from the request's on.
 
     Raises ValueError for what is no such file, naming the line.
@@ -63,7 +66,7 @@ def read(prompts: Path, asked: Request, folder: Path, format: str) -> list[Piece
         except ValueError as error:
             raise ValueError(f"{prompts}, line {number + 1}: {error}") from error
         name = f"{number + 1:04d}-{destination.slug(own.text)}-{own.seed}.{format}"
-        pieces.append(Piece(own, folder / name))
+        pieces.append(Piece(own, folder / name, by))
     if not pieces:
         raise ValueError(f"{prompts} holds no prompt; write one on every line.")
     return pieces

@@ -111,7 +111,8 @@ def many(
 
     if output is None:
         raise ValueError("--prompts makes many files; name the folder for them with --output.")
-    wanted = batches.read(prompts, asked, Path(output), format or "wav")
+    by = {"model": model, "dtype": working.get("dtype", "fp32"), "compiled": working.get("compile", False)}
+    wanted = batches.read(prompts, asked, Path(output), format or "wav", by)
     missing = [piece for piece in wanted if not piece.is_there()]
     if missing:
         destination.check_writable(missing[0].path)
