@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from counterpoint import audio as sound
+from counterpoint.codecs.encodec import EncodecConfig
+from counterpoint.hub import checkpoint
 from counterpoint.listening.answers import ANSWERS
-from counterpoint.study import result
+from counterpoint.study import material, result
 from counterpoint.study.damaged import Damaged, damage
 from counterpoint.study.entropy import Certainty
 from counterpoint.study.material import Coder, Frames, Music, Network
@@ -170,3 +172,13 @@ def test_sampling_is_changed_as_recipes_are():
     assert changed(own, ("guidance={text=2}",)).model_dump()["guidance"] == {"text": 2.0}
     with pytest.raises(ValueError, match="sampling: there is no setting 'step'"):
         changed(own, ("step=3",))
+
+
+def test_a_codec_that_says_the_same_of_everything_is_refused(shop, tmp_path):
+    clip = next((shop.place(MUSIC) / "corpus").rglob("*.flac"))
+    material._check(shop.place(CODER), clip)
+    torch.manual_seed(0)
+    untrained = EncodecConfig.tiny().build()
+    checkpoint.save(tmp_path, untrained, checkpoint.codec_manifest(EncodecConfig.tiny(), untrained))
+    with pytest.raises(ValueError, match="sounds the same whatever it is given; train that codec for longer"):
+        material._check(tmp_path, clip)

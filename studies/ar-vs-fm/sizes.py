@@ -36,27 +36,22 @@ class Size:
     """Seconds of audio that codecs learn from in a second."""
 
 
-def _spectral(stack: int, wide: int) -> tuple[str, ...]:
-    small = ("codec.dim=64", "codec.levels=4", "codec.bins=512", "codec.width=192", "codec.blocks=2", "data.fit_clips=150")
+def _spectral(stack: int, wide: int, dim: int) -> tuple[str, ...]:
+    small = (f"codec.dim={dim}", "codec.levels=4", "codec.bins=512", "codec.width=192", "codec.blocks=2", "data.fit_clips=150")
     trained = ("train.steps=60", "train.save_every=20", "train.valid_every=60", "train.batch_size=8", "train.threads=1")
     return ("spectral-tiny.toml", f"codec.stack={stack}", f"codec.wide={wide}", *small, *trained)
-
-
-def _vae(strides: str) -> tuple[str, ...]:
-    return ("vae-tiny.toml", f"codec.strides={strides}", "train.steps=160", "objective.alone=160", "train.save_every=40",
-            "train.valid_every=160")  # fmt: skip
 
 
 TINY = Size(
     seconds=5, clips=48, clip_seconds=20, hours=0.8, seeds=3,
     ar="musicgen-tiny-text.toml", fm="jasco-tiny-text.toml", vae="jasco-tiny-text.toml",
-    quantised={25: _spectral(4, 256), 50: _spectral(2, 256), 100: _spectral(1, 160)},
-    continuous={25: _vae("[4,4,4,4,5]"), 50: _vae("[4,4,4,2,5]"), 100: _vae("[4,4,2,2,5]")},
+    quantised={25: _spectral(4, 256, 64), 50: _spectral(2, 256, 64), 100: _spectral(1, 160, 64)},
+    continuous={25: _spectral(4, 256, 128), 50: _spectral(2, 256, 128), 100: _spectral(1, 160, 128)},
     changes=("system.backbone.width=128", "system.backbone.depth=4", "train.steps=200", "train.batch_size=12",
              "optim.warmup_steps=40", "optim.ema_decay=0.99", "train.threads=1", "train.save_every=50", "train.valid_every=200",
              "train.valid_batches=2"),
     swept=("train.steps=100",), batches=(1, 2, 4, 8, 16, 32), speeds=(1, 4, 16, 64), layers=(2, 4, 8),
-    steps=25, searched=False, searched_clips=32, pace=(20.0, 1.5),
+    steps=25, searched=False, searched_clips=32, pace=(20.0, 20.0),
 )  # fmt: skip
 _GPU = ("train.precision=bf16", "train.save_every=500", "train.valid_every=2000")
 SMALL = Size(

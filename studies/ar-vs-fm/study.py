@@ -55,7 +55,12 @@ STUDY = Study(
     "After \"Auto-Regressive vs Flow-Matching: a Comparative Study of Modeling Paradigms for Text-to-Music Generation\" "
     "(Tal, Kreuk and Adi, 2025)",
     {
-        "tiny": Scale(3.3e10, 2, "composed music, a closed-form codec for EnCodec, networks of 1.5 million weights."),
+        "tiny": Scale(
+            3.3e10,
+            2,
+            "composed music, networks of 1.5 million weights, and codecs that begin in closed form: for EnCodec one of 64 "
+            "numbers a frame, and tokens of them; for the VAE one of 128, as VAEs of waveforms learn nothing so soon.",
+        ),
         "small": Scale(1e14, 1, "composed music, networks of 34 million parameters, a day of one GPU."),
         "paper": Scale(3e14, 1, "the paper's own networks, codecs, batch and updates, on your music."),
     },

@@ -1,7 +1,7 @@
 """Parts that are made before anything is measured: music, codecs, their frames, and the networks that are trained on them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 
+from counterpoint import audio as sound
 from counterpoint import config as settings
 from counterpoint import encoding
 from counterpoint.conditioners.drums import DrumsConfig
 from counterpoint.conditioners.score import paint
 from counterpoint.data.corpus.corpus import compose_corpus
+from counterpoint.data.index import index
 from counterpoint.files import write_text
 from counterpoint.hub import checkpoint
 from counterpoint.labelling import label
@@ -113,8 +115,9 @@ class Coder(Part):
         return _trained(shop.place(self))
 
     def make(self, shop: Workshop) -> None:
-        changes = (*self.changes, f"data.folders={json.dumps([str(self.music.source(shop))])}", "samples=0")
-        _train(self.file, changes, claim(self, shop), shop)
+        source, folder = self.music.source(shop), claim(self, shop)
+        changes = (*self.changes, f"data.folders={json.dumps([str(source)])}", "samples=0")
+        _train(self.file, changes, folder, shop, lambda: _check(folder, index(source, self.music.clip_seconds).rows[0].path))
 
     def seconds(self, flops: float) -> float:
         found = self.settings
@@ -239,9 +242,24 @@ def _trained(folder: Path) -> bool:
     return (folder / _MADE).is_file()
 
 
-def _train(file: Path, changes: tuple[str, ...], folder: Path, shop: Workshop) -> None:
+@torch.inference_mode()
+def _check(folder: Path, clip: Path) -> None:
+    """Raises ValueError where a codec gives the same whatever it was given, as one does that has learnt nothing."""
+    codec = checkpoint.load_codec(folder)
+    heard, rate = sound.read(clip)
+    audio = sound.resample(sound.mix(heard, codec.channels), rate, codec.sample_rate)[None, :, : 5 * codec.sample_rate]
+    frames = codec.encode(audio)
+    made, nothing = codec.decode(frames), codec.decode(torch.zeros_like(frames))
+    if (made - nothing).square().mean() < 0.01 * made.square().mean():
+        raise ValueError(f"{folder} sounds the same whatever it is given; train that codec for longer, or at a larger scale.")
+
+
+def _train(
+    file: Path, changes: tuple[str, ...], folder: Path, shop: Workshop, check: Callable[[], None] = lambda: None
+) -> None:
     outcome = run_recipe(file, changes, folder, shop.device)
     if not outcome.done:
         raise KeyboardInterrupt  # it was asked to stop, and has saved its state
+    check()
     told = {"steps": outcome.step, "minutes": round(outcome.minutes, 3)}
     write_text(folder / _MADE, json.dumps(told) + "\n")
