@@ -11,6 +11,7 @@ import pytest
 import scipy.signal
 import soundfile
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from counterpoint import audio
@@ -251,3 +252,8 @@ def test_limiting_and_fading_piece_by_piece_is_that_of_the_whole(size: int) -> N
     torch.testing.assert_close(limited, audio.limit(sound, 8000, -1.0), atol=1e-6, rtol=0)
     faded = [audio.fade(part, 8000, first=i * size, total=20_000) for i, part in enumerate(sound.split(size, dim=-1))]
     assert torch.equal(torch.cat(faded, dim=-1), audio.fade(sound, 8000))
+
+
+def test_a_running_mean_is_the_pool_of_as_many() -> None:
+    x = torch.rand(1, 5000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(audio._running_mean(x, 321), F.avg_pool1d(x, 321, stride=1), atol=1e-6, rtol=0)

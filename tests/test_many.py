@@ -63,6 +63,11 @@ def test_another_request_is_made_anew(tiny_model: Path, prompts: Path, tmp_path:
     model = counterpoint.load(tiny_model)
     list(many.make(model, many.read(prompts, asked(), tmp_path / "out", "wav", BY)))
     assert not any(piece.is_there() for piece in many.read(prompts, asked(plan="none"), tmp_path / "out", "wav", BY))
+    other = many.read(prompts, asked(), tmp_path / "out", "wav", {**BY, "model": "other"})
+    list(many.make(model, other))
+    assert all(piece.is_there() for piece in other)
+    assert not any(piece.is_there() for piece in many.read(prompts, asked(), tmp_path / "out", "wav", BY))  # no longer
+    list(many.make(model, many.read(prompts, asked(), tmp_path / "out", "wav", BY)))
     for change in ({"model": "other"}, {"dtype": "int8"}, {"compiled": True}):
         assert not any(piece.is_there() for piece in many.read(prompts, asked(), tmp_path / "out", "wav", {**BY, **change}))
 

@@ -351,10 +351,17 @@ def test_what_is_read_in_few_bits_is_what_is_made_of_the_whole(stored: Path) -> 
     assert isinstance(lean.get_submodule("out"), Compact)
     for system in (whole, lean):
         assert runtime.quicken(system, "int8", CPU, False) == {"dtype": "int8", "compiled": False}
-        assert runtime.quicken(system, "fp32", CPU, False) == {}  # what a Model of it asks for by default
+        assert runtime.quicken(system, "fp32", CPU, False) == {"dtype": "int8", "compiled": False}  # a Model's default
     canvas = Canvas.blank(2, 6, whole.spec, "tokens")
     made = [system.generate(canvas, {"text": ["a", "b"]}, [1, 2]) for system in (whole, lean)]
     assert torch.equal(*made)
+
+
+def test_what_was_read_in_few_bits_is_made_nothing_else(stored: Path) -> None:
+    loaded = checkpoint.load(stored, runtime.watch("int8", CPU, False))
+    for choice in ("int4", "fp32"):
+        with pytest.raises(ValueError, match=r"was read in int8 and cannot be made .* any more; load it again"):
+            runtime.quicken(loaded.system, choice, CPU, False)
 
 
 LOADED = """

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from counterpoint import runtime
+from counterpoint import generation, runtime
 from counterpoint.codecs.base import Codec
 from counterpoint.codecs.encodec import EncodecConfig
 from counterpoint.conditioners.words import WordsConfig
@@ -59,7 +59,7 @@ class Cell:
     part: str
     """One of PARTS."""
     model: str = "musicgen-small"
-    dtype: str = "auto"
+    dtype: runtime.Choice = "auto"
     compile: bool = False
     batch: int = 1
     seconds: float = 2.0
@@ -122,12 +122,12 @@ def open_codec(cell: Cell) -> Codec:
 
 def open_model(cell: Cell) -> Model:
     """Both."""
-    system, codec = open_system(cell), open_codec(cell)
     if cell.model not in SIZES:
-        return Model(replace(checkpoint.load(cell.model), system=system))
+        return generation.load(cell.model, dtype=cell.dtype, compile=cell.compile)
+    system, codec = open_system(cell), open_codec(cell)
     config = SIZES[cell.model][0]
     manifest = checkpoint.system_manifest(config, system, codec)
-    return Model(Checkpoint(system, config, codec, cell.model, "random", manifest))
+    return Model(Checkpoint(system, config, codec, cell.model, "random", manifest), "cpu", cell.dtype, cell.compile)
 
 
 def made_up(model: str, watch: Watch) -> System:

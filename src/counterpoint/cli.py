@@ -346,13 +346,14 @@ app.command(study)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """One command line; the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    """One command line; the exit code: 0, 2 for what the user can mend, 128 and the signal's number for what was stopped:
+    130 for Ctrl-C, 143 for SIGTERM."""
     try:
         app(argv, exit_on_error=False, print_error=False)
         return 0
     except Stopped as stop:
         sys.stderr.write(f"{stop}\n")
-        return 130
+        return 128 + stop.number
     except KeyboardInterrupt:
         sys.stderr.write(f"stopped; {NOTHING}\n")
         return 130

@@ -1,4 +1,4 @@
-"""How a command ends that does not end well: Ctrl-C at any moment, and mistakes that are told in one sentence."""
+"""How a command ends that does not end well: Ctrl-C (or SIGTERM) at any moment, and mistakes that are told in one sentence."""
 
 import contextlib
 import os
@@ -15,7 +15,10 @@ ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(Exception):
-    """Ctrl-C, with a sentence on what is left behind."""
+    """Ctrl-C or SIGTERM, with a sentence on what is left behind."""
+
+    number = signal.SIGINT
+    """Which of them."""
 
 
 @contextlib.contextmanager
@@ -27,14 +30,16 @@ def interruptible(left: Callable[[], str]) -> Iterator[None]:
         asked.append(number)
         raise KeyboardInterrupt
 
-    heard = [number for number in ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+    heard = [number for number in ENDS if signal.getsignal(number) not in (signal.SIG_IGN, None)]  # None: not Python's own
     ours = heard if threading.current_thread() is threading.main_thread() else []
     before = {number: signal.signal(number, interrupt) for number in ours}
     try:
         yield
     except (KeyboardInterrupt, Exception) as error:
         if asked or isinstance(error, KeyboardInterrupt):
-            raise Stopped(f"stopped; {left()}") from None
+            stopped = Stopped(f"stopped; {left()}")
+            stopped.number = signal.Signals(asked[0]) if asked else signal.SIGINT
+            raise stopped from None
         raise
     else:
         before = {number: signal.SIG_IGN if own is _interrupt else own for number, own in before.items()}

@@ -42,8 +42,11 @@ class Piece:
         return json.dumps(told)
 
     def is_there(self) -> bool:
-        """Whether the file was made, from just this by just that."""
-        return self.path.is_file() and self.line in whole_lines(self.path.parent / JOURNAL)
+        """Whether the file was made, at last from just this by just that."""
+        if not self.path.is_file():
+            return False
+        told = (line for line in whole_lines(self.path.parent / JOURNAL) if json.loads(line)["file"] == self.path.name)
+        return next(reversed([*told]), None) == self.line
 
 
 def read(prompts: Path, asked: Request, folder: Path, format: str, by: Mapping[str, Any]) -> list[Piece]:

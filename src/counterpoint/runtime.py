@@ -63,20 +63,23 @@ def check_memory(folder: Path, choice: str) -> None:
     files = next(filter(None, kinds), [])  # those that are read, of several copies
     needed, free = sum(int(_bytes(file, kept)) for file in files), free_memory()
     if free is not None and needed > free:
+        less = sum(int(_bytes(file, BYTES["int8"])) for file in files)
+        way = f"load it as int8, which takes {less / 1e9:.1f} GB" if less <= free else "choose a smaller model"
         raise ValueError(
-            f"{folder.name} needs about {needed / 1e9:.1f} GB to load and {free / 1e9:.1f} GB are free; "
-            "close other programs, or choose a smaller model."
+            f"{folder.name} needs about {needed / 1e9:.1f} GB to load and {free / 1e9:.1f} GB are free; close other programs, "
+            f"or {way}."
         )
 
 
 def _bytes(file: Path, kept: float) -> float:
     """What a file of weights needs: as many bytes a number as are kept in the backbone's layers, which are read one by one, and
-    4 elsewhere.  Another library's pickle is there whole, too.  What is damaged is told by its reader."""
+    4 elsewhere.  Another library's pickle, of 16-bit numbers perhaps, is there whole, too.  What is damaged is told by its
+    reader."""
     try:
         with safe_open(file, "pt") as tensors:
             sizes = {name: math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     except SafetensorError:
-        return file.stat().st_size * (2 + kept / 4)
+        return file.stat().st_size * (1 + kept / 2)
     return sum(size * (kept if _BACKBONE.search(name) else 4.0) for name, size in sizes.items())
 
 
@@ -126,13 +129,15 @@ def quicken(system: System, choice: str, device: torch.device, compiled: bool) -
     Raises ValueError as `check` does.
     """
     check(choice, device, compiled)
-    if choice == "fp32" and not compiled:
-        return {}
-    precision = settle(choice, system, device)
+    precision, backbone = settle(choice, system, device), _backbone(system)
+    natively = _natively(backbone, device, compiled)
+    if (quick := system.get_submodule("backbone")) is not backbone:
+        return {"dtype": precision, "compiled": isinstance(quick, Swift) and quick.way != "plain"}
+    read = [part for part in backbone.modules() if isinstance(part, Compact)]
+    if read and (choice not in ("auto", precision) or read[0].natively != natively):
+        raise ValueError(f"The model was read in {precision} and cannot be made {choice} any more; load it again as that.")
     if precision == "fp32" and not compiled:
         return {}
-    backbone = _backbone(system)
-    natively = _natively(backbone, device, compiled)
     if natively:
         native.library()
     if backbone.config.causal:

@@ -58,8 +58,10 @@ def read(parts: Iterable[Path], wanted: Wanted | None = None) -> dict[str, Tenso
     """The tensors of all files together, on the CPU.  Raises ValueError for a file that is damaged or something else."""
     tensors: dict[str, Tensor] = {}
     for path in parts:
-        found = _safe(path, names(path)) if path.suffix == ".safetensors" else _pickled(path)
-        tensors |= {name: tensor for name, tensor in found.items() if wanted is None or wanted(name)}
+        if path.suffix == ".safetensors":
+            tensors |= _safe(path, [name for name in names(path) if wanted is None or wanted(name)])
+        else:
+            tensors |= {name: tensor for name, tensor in _pickled(path).items() if wanted is None or wanted(name)}
     return tensors
 
 
@@ -70,9 +72,9 @@ def by_layer(parts: Iterable[Path], wanted: Wanted | None = None) -> Iterator[di
     """
     paths = list(parts)
     if any(path.suffix != ".safetensors" for path in paths):
-        return (yield from _layers(read(paths, wanted)).values())
+        return (yield from layers(read(paths, wanted)).values())
     places = {name: path for path in paths for name in names(path) if wanted is None or wanted(name)}
-    for layer in _layers(places).values():
+    for layer in layers(places).values():
         yield _gathered(layer)
 
 
@@ -83,13 +85,13 @@ def _gathered(places: Mapping[str, Path]) -> dict[str, Tensor]:
     return tensors
 
 
-def _layers(things: Mapping[str, T]) -> dict[str, dict[str, T]]:
+def layers(things: Mapping[str, T]) -> dict[str, dict[str, T]]:
     """By the part of their names that says which layer they are in."""
-    layers: dict[str, dict[str, T]] = {"": {}}
+    found: dict[str, dict[str, T]] = {"": {}}
     for name, thing in things.items():
-        found = _LAYER.match(name)
-        layers.setdefault(found[0] if found else "", {})[name] = thing
-    return layers
+        place = _LAYER.match(name)
+        found.setdefault(place[0] if place else "", {})[name] = thing
+    return found
 
 
 def names(path: Path) -> list[str]:

@@ -93,7 +93,7 @@ def test_it_is_asked_for_a_tune_and_saved_like_any_other(melody, tmp_path):
     model = generation.load(melody[0])
     take, other = (model.generate("slow piano", seconds=1.2, seed=1, **told) for told in ({"melody": TUNE}, {}))
     assert not torch.equal(take.audio, other.audio)
-    loaded = model.checkpoint
+    loaded = checkpoint.load(melody[0])
     checkpoint.save(tmp_path / "codec", loaded.codec, checkpoint.codec_manifest(loaded.codec.config, loaded.codec))
     checkpoint.save(tmp_path, loaded.system, checkpoint.system_manifest(loaded.config, loaded.system, loaded.codec))
     assert torch.equal(generation.load(tmp_path).generate("slow piano", seconds=1.2, seed=1).audio, other.audio)

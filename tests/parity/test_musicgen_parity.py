@@ -92,7 +92,7 @@ def test_a_whole_model_is_loaded_described_and_asked_like_any_other(whole, tmp_p
     take = model.generate("slow piano", seconds=1, seed=3)
     assert take.audio.shape == (1, 800) and take.record["plan"] == "none" and take.record["unknown"] == []
     assert "musicgen" in anatomy.describe(folder) and "that of its own card" in anatomy.describe(folder)
-    loaded = model.checkpoint
+    loaded = checkpoint.load(folder)
     checkpoint.save(tmp_path / "codec", loaded.codec, checkpoint.codec_manifest(loaded.codec.config, loaded.codec))
     checkpoint.save(tmp_path, loaded.system, checkpoint.system_manifest(loaded.config, loaded.system, loaded.codec))
     assert torch.equal(generation.load(tmp_path).generate("slow piano", seconds=1, seed=3).audio, take.audio)

@@ -109,7 +109,8 @@ class Encodec(Codec):
         """`chunk_frames` at a time where the samples are many, so that memory grows with the frames and the audio alone; on a
         CPU few, so that what one layer makes is still in its caches for the next."""
         samples = samples_to_decode(samples, frames.shape[1] * self.hop)
-        chunk_frames = chunk_frames or (100 if frames.device.type == "cpu" else 500)
+        if chunk_frames is None:
+            chunk_frames = 100 if frames.device.type == "cpu" else 500
         return torch.cat(list(self.decode_stream([frames], samples, chunk_frames)), dim=-1)
 
     def decode_stream(

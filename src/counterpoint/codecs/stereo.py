@@ -54,7 +54,7 @@ class Stereo(Codec):
         return _side_by_side(self.mono.encode(_apart(self.checked(audio)), chunk_frames))
 
     def decode(
-        self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int = 500
+        self, frames: Float[Tensor, "b t d"], samples: int | None = None, chunk_frames: int | None = None
     ) -> Float[Tensor, "b c n"]:
         return _together(self.mono.decode(_halves(frames), samples, chunk_frames))
 

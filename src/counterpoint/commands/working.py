@@ -108,10 +108,11 @@ def many(
 ) -> None:
     """Make all prompts of a file."""
     from counterpoint import many as batches
+    from counterpoint.hub import checkpoint
 
     if output is None:
         raise ValueError("--prompts makes many files; name the folder for them with --output.")
-    by = {"model": model, "dtype": working.get("dtype", "fp32"), "compiled": working.get("compile", False)}
+    by = {"model": checkpoint.identity(model), "dtype": working.get("dtype", "fp32"), "compiled": working.get("compile", False)}
     wanted = batches.read(prompts, asked, Path(output), format or "wav", by)
     missing = [piece for piece in wanted if not piece.is_there()]
     if missing:

@@ -106,6 +106,20 @@ class Checkpoint:
         return self.manifest.capability
 
 
+def identity(source: str | Path) -> str:
+    """What tells one model from another without reading its weights: its name and version, as takes have them; of what another
+    library wrote, its folder alone.  Raises ValueError."""
+    folder = locate(source)
+    if foreign.system_there(folder):
+        return str(folder.resolve())
+    manifest = read_manifest(folder)
+    return f"{name_of(source, folder)} {_version(manifest)}"
+
+
+def _version(manifest: Manifest) -> str:
+    return f"{manifest.version}+{manifest.weights[:8]}"
+
+
 def system_manifest(
     config: SystemConfig, system: System, codec: Codec, codec_name: str = "codec", version: str = "1"
 ) -> Manifest:
@@ -203,7 +217,7 @@ def load(source: str | Path, watch: Watch | None = None) -> Checkpoint:
     with Unset():
         system = config.build(spec)
     _fill(system, folder, manifest.weights, watch(system) if watch else None)
-    return Checkpoint(system, config, codec, name_of(source, folder), f"{manifest.version}+{manifest.weights[:8]}", manifest)
+    return Checkpoint(system, config, codec, name_of(source, folder), _version(manifest), manifest)
 
 
 def _of_others(source: str | Path, folder: Path, content: Opened) -> Checkpoint:
@@ -213,8 +227,7 @@ def _of_others(source: str | Path, folder: Path, content: Opened) -> Checkpoint:
     manifest = system_manifest(content.config, content.system, content.codec)
     capability = manifest.capability.model_copy(update={"licence": licence})
     manifest = manifest.model_copy(update={"weights": content.digest, "capability": capability})
-    version = f"{manifest.version}+{content.digest[:8]}"
-    return Checkpoint(content.system, content.config, content.codec, name_of(source, folder), version, manifest)
+    return Checkpoint(content.system, content.config, content.codec, name_of(source, folder), _version(manifest), manifest)
 
 
 def is_codec(folder: Path) -> bool:

@@ -147,7 +147,8 @@ def _each_channel(mono: Codec) -> Codec:
     """A codec of one channel for two."""
     if not isinstance(mono, Encodec) or mono.channels != 1:
         raise ValueError("Left and right are coded apart by an EnCodec of one channel, and this codec is another.")
-    stereo = StereoConfig(mono=mono.config).build()
+    with Unset():
+        stereo = StereoConfig(mono=mono.config).build()
     stereo.mono.load_state_dict(mono.state_dict())
     return stereo.eval()
 
@@ -162,7 +163,7 @@ def _of_audiocraft(folder: Path, package: Package, watch: Watch | None) -> Opene
     made = _each_channel(made) if package.get("interleave_stereo_codebooks.use", False) else made
     _check_tokens(folder, config, package.stated("transformer_lm.card"), made)
     tensors = audiocraft_layout.rename_musicgen(package.tensors)
-    built = _system(config, made.spec, [tensors], package.path, "xp.cfg", watch)
+    built = _system(config, made.spec, weights.layers(tensors).values(), package.path, "xp.cfg", watch)
     return Opened(config, built, made, weights.digest([package.path]))
 
 
@@ -173,7 +174,7 @@ def _jasco(folder: Path, package: Package, watch: Watch | None) -> Opened:
     if (dim := package.stated("transformer_lm.flow_dim")) != made.spec.dim:
         raise ValueError(f"{folder} makes frames of {dim} channels, but its codec knows {made.spec.dim}; use its own codec.")
     tensors = jasco_layout.rename(package, config, made.spec.dim)
-    built = _system(config, made.spec, [tensors], package.path, "xp.cfg", watch)
+    built = _system(config, made.spec, weights.layers(tensors).values(), package.path, "xp.cfg", watch)
     return Opened(config, built, made, weights.digest([package.path]))
 
 

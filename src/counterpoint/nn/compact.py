@@ -98,6 +98,7 @@ class Compact(nn.Module):
         """`natively`: it is multiplied by `native`, on a CPU."""
         super().__init__()
         self.precision: Precision = precision
+        self.natively = natively
         weight, scale = compact(linear.weight.detach(), precision)
         self._sizes = (linear.out_features, linear.in_features) if natively else None
         if natively:

@@ -15,7 +15,10 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def fold(module: M) -> M:
-    """The module, changed in place: norms of weights are multiplied into them, and Upsamplings become Products."""
+    """The module, changed in place: norms of weights are multiplied into them, and Upsamplings become Products.
+
+    What is not as it was has no state to save any more, and says so.
+    """
     layers = list(module.modules())
     for layer in layers:
         if parametrize.is_parametrized(layer, "weight"):
@@ -24,7 +27,13 @@ def fold(module: M) -> M:
         for name, child in list(layer.named_children()):
             if isinstance(child, Upsampling) and _two_strides(child.conv):
                 layer.add_module(name, Product(child))
+    if any(isinstance(layer, Product) for layer in module.modules()):
+        module.register_state_dict_pre_hook(_refuse)
     return module
+
+
+def _refuse(*_: object) -> None:
+    raise ValueError("A codec that was made fit for use alone cannot be saved; load it again, and save that.")
 
 
 def _two_strides(conv: nn.Module) -> bool:
