@@ -457,6 +457,7 @@ def test_an_interrupt_that_became_another_error_is_an_interrupt(number: signal.S
                 raise AttributeError("half a module") from None
 
     before = signal.getsignal(number)
-    with pytest.raises(ending.Stopped, match="stopped; half of it is there"):
+    with pytest.raises(ending.Stopped, match="stopped; half of it is there") as stopped:
         work()
+    assert stopped.value.number == number
     assert signal.getsignal(number) is before
