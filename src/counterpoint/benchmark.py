@@ -174,12 +174,15 @@ WARM = 4
 
 def step(cell: Cell) -> dict[str, Any]:
     """Steps a second of autoregression with guidance and sampling, or the seconds of a flow's canvas."""
+    idle = peak_memory()
     system = open_system(cell)
     frames = system.spec.frames(cell.seconds)
     canvas, values = Canvas.blank(cell.batch, frames, system.spec, system.view), {"text": [PROMPT] * cell.batch}
     marks = [cell.now()]
     list(system.stream(canvas, values, list(range(cell.batch)), progress=lambda done, total: marks.append(cell.now())))
+    weights = sum(tensor.nbytes for tensor in [*system.parameters(), *system.buffers()])
     figures = {"seconds": marks[-1] - marks[0], "memory": peak_memory(), "rate": system.spec.rate}
+    figures |= {"idle": idle, "weights": float(weights)}  # what Python and torch take alone, and what is kept of the system
     if system.view == "tokens":
         figures |= {**_pace(marks), "read": read_each_step(system)}
     return figures
