@@ -123,9 +123,10 @@ def test_time_is_added_to_every_token_as_jasco_does():
     torch.testing.assert_close(heard(network, Cond(), time), oracle, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize("attend", [attention.attend, attention.written_out])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_written_out_attention_is_torchs(causal, masked):
+def test_attention_is_torchs(attend, causal, masked):
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 2, 4, 9, 8)
     allowed = None
@@ -134,7 +135,7 @@ def test_written_out_attention_is_torchs(causal, masked):
         allowed = allowed | torch.eye(9, dtype=torch.bool)
         allowed = allowed & torch.ones(9, 9, dtype=torch.bool).tril() if causal else allowed
     oracle = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, is_causal=causal and not masked)
-    torch.testing.assert_close(attention.attend(query, key, value, allowed, causal and not masked), oracle)
+    torch.testing.assert_close(attend(query, key, value, allowed, causal and not masked), oracle)
 
 
 def test_rotary_scores_depend_on_distance_alone():

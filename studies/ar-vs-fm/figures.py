@@ -76,7 +76,7 @@ def speeds(things: Things, batches: tuple[int, ...], durations: tuple[float, ...
                     label = f"{kind}, batch {batch}" + (f", {seconds:g} s, {depth} layers" if depth else "")
                     cell = Speed(f"speed-{label.replace(', ', '-').replace(' ', '')}", RECIPES / file, things.coder(25), batch,
                                  seconds, changed, (*sampling, "guidance={all=1}"), repeats=2)  # fmt: skip
-                    rows.append(Row(label, (cell,)))
+                    rows.append(Row(label, (things.once(cell),)))
     return rows
 
 

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
+from counterpoint.study import part
 from counterpoint.study.damaged import Damaged
 from counterpoint.study.design import Asked, Column
 from counterpoint.study.material import Coder, Frames, Music, Network
+from counterpoint.study.part import Part
 from counterpoint.study.taken import Ears, Held, Taken
 
 from .sizes import SIZES, Size
+
+Cell = TypeVar("Cell", bound=Part)
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 MODELS = ("AR", "FM (EnC)", "FM (VAE)")
@@ -39,6 +44,15 @@ class Things:
     @cached_property
     def ears(self) -> Ears:
         return Ears(self.asked.fad, self.asked.clap, self.asked.aesthetics)
+
+    @cached_property
+    def known(self) -> dict[str, Any]:
+        """The cells so far, by their keys."""
+        return {}
+
+    def once(self, cell: Cell) -> Cell:
+        """The cell, or that of another exhibit which differs from it by name alone."""
+        return self.known.setdefault(part.key(cell), cell)
 
     @cached_property
     def music(self) -> Music:
@@ -93,7 +107,7 @@ class Things:
     ) -> Taken:
         """A cell by an exhibit's name; flow takes the scale's steps, unless others are asked for."""
         own = () if network.autoregressive else (f"steps={self.size.steps}",)
-        return Taken(f"{name}-{network.name}", network, held, self.ears, told, sampling or own, metrics)
+        return self.once(Taken(f"{name}-{network.name}", network, held, self.ears, told, sampling or own, metrics))
 
 
 def controlled(things: Things, model: str, seed: int) -> Network:

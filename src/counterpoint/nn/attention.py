@@ -51,11 +51,22 @@ def attend(
 ) -> Float[Tensor, "b a t d"]:
     """Softmax attention; `allowed` marks the pairs that may meet.
 
-    On a CPU, forward and backward of the fused kernel take three times as long as the plain formula for the few hundred frames
-    of a clip (benchmarks/attention.py), so short sequences are written out.
+    On a CPU, forward and backward of the fused kernel in bfloat16 take three times as long as the plain formula for the few
+    hundred frames of a clip (benchmarks/attention.py), so short sequences are written out; in 32 bits the kernel wins.
     """
-    if query.device.type != "cpu" or key.shape[2] > SHORT:
+    if query.device.type != "cpu" or query.dtype == torch.float32 or key.shape[2] > SHORT:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, is_causal=causal)
+    return written_out(query, key, value, allowed, causal)
+
+
+def written_out(
+    query: Float[Tensor, "b a t d"],
+    key: Float[Tensor, "b a s d"],
+    value: Float[Tensor, "b a s d"],
+    allowed: Bool[Tensor, "b_or_1 1 t_or_1 s"] | None = None,
+    causal: bool = False,
+) -> Float[Tensor, "b a t d"]:
+    """The same by the plain formula."""
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     if causal:
         allowed = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
