@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +110,29 @@ def test_a_lost_cell_alone_is_made_again(study, made):
         assert [one.name for one in missing] == ["flow-s0-8"]
     finally:
         hidden.write_bytes(content)
+
+
+@pytest.mark.parametrize("asked", [("local", 2), pytest.param(("ray", 2), id="ray")])
+def test_every_engine_makes_the_same(asked, study, made, tmp_path, monkeypatch):
+    engine, workers = asked
+    if engine == "ray":
+        pytest.importorskip("ray", reason="needs the extra 'ray'")
+    monkeypatch.chdir(tmp_path)  # and so are folders that are told from here
+    shutil.copytree(made, "again")
+    for path in Path("again").glob("results/*.json"):
+        path.unlink()
+        shutil.rmtree(Path("again/parts") / path.stem)
+    assert cli.run(["study", str(study), "-o", "again", "--engine", engine, "--workers", str(workers)]) == 0
+    for path in Path("again").glob("results/*.json"):
+        before, after = (json.loads((folder / "results" / path.name).read_text()) for folder in (made, Path("again")))
+        assert after["figures"] == before["figures"] and after["ids"] == before["ids"]
+
+
+def test_an_engine_that_is_not_there_is_one_sentence(study, made, tmp_path, monkeypatch, capsys):
+    assert "There is no engine 'slurm'; choose local or ray." in refused([study, "--engine", "slurm"], capsys)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    said = refused([study, "--engine", "ray", "-o", tmp_path / "new"], capsys)
+    assert "install it: pip install 'counterpoint[ray]'." in said
 
 
 def refused(arguments, capsys) -> str:

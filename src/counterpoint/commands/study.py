@@ -1,5 +1,6 @@
 """`counterpoint study`: a paper's tables, figures and claims, made again on your data, at your scale."""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
@@ -10,7 +11,8 @@ from counterpoint.ending import interruptible
 
 if TYPE_CHECKING:
     from counterpoint.study.design import Scale
-    from counterpoint.study.part import Part, Workshop
+    from counterpoint.study.part import Part
+    from counterpoint.study.running import Tell
 
 
 class Ears(TypedDict, total=False):
@@ -27,6 +29,7 @@ class Doing(TypedDict, total=False):
     dry_run: Annotated[bool, Parameter(help="Only say what is missing: parts, parameters, FLOPs, hours.", negative="")]
     budget: Annotated[float, Parameter(help="Refuse to begin what takes longer than so many hours.")]
     workers: Annotated[int, Parameter(help="Processes; by default as many as the scale has.")]
+    engine: Annotated[str, Parameter(help="Who works: local (processes here) or ray (a cluster that sees the same folders).")]
     device: Annotated[str, Parameter(help="Where to compute: cpu or cuda.")]
     cache: Annotated[Path, Parameter(help="Where features are kept, by content; by default the user's cache folder.")]
 
@@ -59,12 +62,13 @@ def study(
     output
         The folder of the study; by default runs/ and its name and scale.
     """
-    from counterpoint.study import design, estimate, findings, report, running
+    from counterpoint.study import design, engines, estimate, findings, report, running
     from counterpoint.study.part import Workshop
 
     if seeds is not None and seeds < 1:
         raise ValueError(f"{seeds} seeds train nothing; ask for 1 or more.")
     found, doing, ears = design.find(name), doing or {}, ears or {}
+    engine = engines.engine(doing.get("engine", "local"))
     size, asked = found.scale(scale), design.Asked(scale, seeds, data, **ears)
     chosen = design.choose(found.exhibits(asked), exhibits)
     shop = Workshop(output or Path("runs") / f"{found.name}-{scale}", doing.get("device", "cpu"), doing.get("cache"))
@@ -78,7 +82,7 @@ def study(
     estimate.check_memory(todo, shop.device, workers)
     _check_data(cells)
     with interruptible(lambda: f"what is done stays in {shop.folder}; the same command goes on"):
-        _run(cells, todo, shop, size, workers)
+        running.run(cells, shop, size.flops, workers, _teller(len(todo)), engine)
     gathered = findings.gather(found, asked, chosen, shop)
     readme, page = report.write(gathered, shop)
     for claim in gathered.claims:
@@ -108,14 +112,11 @@ def _check_data(cells: "list[Part]") -> None:
         held.check()
 
 
-def _run(cells: "list[Part]", todo: "list[Part]", shop: "Workshop", size: "Scale", workers: int) -> None:
-    from counterpoint.study import running
-
-    done = 0
+def _teller(many: int) -> "Tell":
+    """Says what is done, and how long the rest takes."""
+    numbers = itertools.count(1)
 
     def tell(part: "Part", seconds: float, left: float) -> None:
-        nonlocal done
-        done += 1
-        say(f"{done} of {len(todo)}: {part.name} in {seconds:.0f} s, about {left / 60:.0f} minutes are left")
+        say(f"{next(numbers)} of {many}: {part.name} in {seconds:.0f} s, about {left / 60:.0f} minutes are left")
 
-    running.run(cells, shop, size.flops, workers, tell)
+    return tell
