@@ -127,6 +127,24 @@ def test_ctrl_c_saves_the_running_step_and_ends_cleanly(tmp_path):
     assert same(state(tmp_path / "straight"), state(tmp_path / "broken"))
 
 
+def test_who_starts_workers_is_ended_when_they_are_there():
+    """A SIGTERM in between would leave some of them behind; Ctrl-C is the caller's to answer."""
+    said = []
+
+    def end(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(KeyboardInterrupt), parallel.without_interrupts():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            said.append("started")
+        assert said == ["started"] and signal.getsignal(signal.SIGTERM) is end
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Broken(Toy):
     """Its loss is finite, but has no finite gradient, at the steps that are told."""
 

@@ -71,15 +71,24 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Ctrl-C is not heard while the block runs, nor ever by the processes that it starts: theirs is the parent's to answer."""
+    """Ctrl-C is not heard while the block runs, nor ever by the processes that it starts: theirs is the parent's to answer.
+
+    SIGTERM is answered after the block, which may be starting them; they hear it as ever.
+    """
     if threading.current_thread() is not threading.main_thread():  # where nothing is interrupted anyway
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    held: list[int] = []
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    if signal.getsignal(signal.SIGTERM) not in (signal.SIG_IGN, None):
+        before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda number, frame: held.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager

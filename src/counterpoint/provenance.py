@@ -208,7 +208,7 @@ def _differences(record: Mapping[str, Any], take: Take) -> str:
             f"made beside {others}, it differs from what is made alone in its last bits, and retake --seed {record['seed']} "
             f"makes it but for that rounding"
         )
-    return ", ".join(told) or "another kind of processor made it, or other libraries"
+    return ", ".join(told) or "another kind of processor made it, other libraries, or another commit of this version"
 
 
 def _name(given: str | Path | Take) -> str:

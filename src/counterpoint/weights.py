@@ -9,6 +9,7 @@ import json
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -125,7 +126,8 @@ def unpickled(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch's, of pickles that it has not written
-            return torch.load(path, map_location="cpu", weights_only=True)
+            mapped = zipfile.is_zipfile(path)  # files of old versions of torch have to be read whole
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):  # the name of something that is neither a tensor nor a plain value
             raise ValueError(
