@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from counterpoint import generation
+from counterpoint import generation, runtime
 from counterpoint.hub import anatomy, audiocraft_layout, checkpoint, renaming
 from counterpoint.systems.musicgen import Sampling
 from counterpoint.types import Canvas
@@ -154,6 +154,21 @@ def test_logits_tokens_and_audio_are_transformers(exported, whole, levels, chann
     heard = [each.codec.decode(each.codec.from_tokens(tokens[0])) for each in (loaded, other)]
     assert heard[0].shape == (1, channels, 960) and torch.equal(*heard)
     assert torch.equal(checkpoint.load_codec(folder).decode(loaded.codec.from_tokens(tokens[0])), heard[0])
+
+
+@pytest.mark.parametrize("choice", ["int8", "int4"])
+def test_what_is_read_in_few_bits_is_what_is_made_of_the_whole(exported, whole, choice):
+    """Of AudioCraft's files, and of transformers'."""
+    cpu = torch.device("cpu")
+    for folder in (exported()[0], whole(4, 32, 1)[0]):
+        lean = checkpoint.load(folder, runtime.watch(choice, cpu, compiled=False)).system
+        assert not [part for part in lean.get_submodule("backbone").modules() if isinstance(part, torch.nn.Linear)]
+        full = checkpoint.load(folder).system
+        canvas, tokens = Canvas.blank(1, 40, full.spec, "tokens"), []
+        for system in (lean, full):
+            runtime.quicken(system, choice, cpu, compiled=False)
+            tokens.append(system.generate(canvas, {"text": TEXTS[:1]}, [0]))
+        assert torch.equal(*tokens)
 
 
 def test_it_is_asked_and_described_like_any_other(exported):
