@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
+
+from counterpoint import weights
 
 CONFIG = "config.json"
 SAFE, PICKLED = ".safetensors", (".pth", ".pt", ".bin")
@@ -50,10 +50,7 @@ def read(file: Path) -> dict[str, Tensor]:
     Raises ValueError.
     """
     if file.suffix == SAFE:
-        try:
-            return safetensors.torch.load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{file} is not a safetensors file ({error}); fetch it again.") from error
+        return weights.read([file])
     try:
         with torch.serialization.safe_globals(_inert()):
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -103,12 +100,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
 
 def digest(files: Iterable[Path]) -> str:
     """The start of the SHA-256 of the files' bytes, one after the other: what their numbers depend on."""
-    together = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as content:
-            while block := content.read(1 << 20):
-                together.update(block)
-    return together.hexdigest()[:DIGITS]
+    return weights.digest(files)[:DIGITS]
 
 
 def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
