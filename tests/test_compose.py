@@ -146,6 +146,13 @@ def test_a_progression_is_looped_over_the_piece(name):
             assert not [note for note in track.notes if 2.02 < note.start < 2.98], f"{track.role} plays where no chord is"
 
 
+def test_without_a_style_one_is_taken_that_knows_the_players():
+    cello = Brief(instruments={"melody": 42})
+    knowing = {name for name, style in STYLES.items() if 42 in style.instruments["melody"]}
+    assert {compose(cello, 4.0, seed).style for seed in range(40)} == knowing
+    assert len({compose(Brief(), 4.0, seed).style for seed in range(200)}) == len(STYLES)
+
+
 def test_energy_is_heard():
     def loudness(energy: float) -> float:
         notes = [

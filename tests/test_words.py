@@ -155,6 +155,16 @@ def test_players(prompt: str, players: dict[str, int]) -> None:
     assert reading.brief.instruments == players and reading.unknown == ()
 
 
+def test_an_ensemble_is_its_players() -> None:
+    brief = read("a slow string quartet in d minor").brief
+    assert [GM_PROGRAMS[brief.instruments[role]] for role in ("melody", "pad", "comp", "bass")] == [
+        "violin", "violin", "viola", "cello",
+    ]  # fmt: skip
+    assert (brief.style, brief.without, brief.key) == ("cinematic strings", {"drums"}, Key(2, "minor"))
+    for spelt in lexicon.ENSEMBLES:
+        assert not read(spelt).unknown
+
+
 @pytest.mark.parametrize("program", range(128))
 def test_every_general_midi_name_is_known(program: int) -> None:
     family = 4 if GM_PROGRAMS[program] == "double bass" else program // 8  # most people mean the plucked one

@@ -77,6 +77,13 @@ NEIGHBOURS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Style -> words for music that no style is made for, read as the nearest one."""
 
+ENSEMBLES: dict[str, tuple[str, ...]] = {
+    "cinematic strings, violin melody, violin pad, viola chords, cello bass, no drums": _split("string quartet"),
+    "cinematic strings, violin melody, viola chords, cello bass, no pad, no drums": _split("string trio"),
+    "cinematic strings, no drums": _split("chamber music|chamber orchestra|chamber strings|string orchestra"),
+}
+"""What stands for more than one thing, spelt out -> its words."""
+
 MOODS: dict[str, Mood] = {
     "happy": Mood(_split("happy|cheerful|joyful|sunny|merry|bright|feel good|joyous|good mood|positive"), "major", 0.65),
     "sad": Mood(
@@ -265,7 +272,7 @@ _GM: tuple[tuple[str, str], ...] = (
     ("cmp", "harp|orchestral harp"),
     ("bcm", "timpani|kettle drums"),
     # ensemble
-    ("pcmb", "strings|string section|string ensemble|string ensemble 1|string orchestra|string quartet"),
+    ("pcmb", "strings|string section|string ensemble|string ensemble 1"),
     ("pcmb", "slow strings|sustained strings|string ensemble 2"),
     ("pcmb", "synth strings|synthetic strings|synth strings 1|string machine"),
     ("pcmb", "warm synth strings|soft synth strings|synth strings 2"),

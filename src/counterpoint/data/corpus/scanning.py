@@ -48,6 +48,8 @@ def phrases() -> dict[tuple[str, ...], tuple[str, str]]:
     for styles in (lexicon.STYLES, lexicon.NEIGHBOURS):
         for style, words in styles.items():
             add("style", style, words)
+    for spelt, words in lexicon.ENSEMBLES.items():
+        add("ensemble", spelt, words)
     for mood, entry in lexicon.MOODS.items():
         add("mood", mood, entry.words)
     for kind, rows in (("tempo", lexicon.TEMPO_WORDS), ("energy", lexicon.ENERGY_WORDS), ("metre", lexicon.METRE_WORDS)):
@@ -99,7 +101,7 @@ def _words(text: str) -> Iterator[Item]:
             meaning = _lookup(phrase)
             if meaning or length == 1:
                 kind, value = meaning or ("unknown", "")
-                yield Item(kind, value, " ".join(phrase))
+                yield from _words(value) if kind == "ensemble" else (Item(kind, value, " ".join(phrase)),)
                 at += length
                 break
 

@@ -89,7 +89,7 @@ def pick(options: Sequence[T], rng: Generator) -> T:
 def lead_sheet(brief: Brief, seconds: float, rng: Generator) -> Sheet:
     """Settle what the brief leaves open.  Raises ValueError where the brief asks for what cannot be."""
     check(brief, seconds)
-    style = STYLES[brief.style or pick(tuple(STYLES), rng)]
+    style = STYLES[brief.style or pick(_likely(brief), rng)]
     mood = brief.mood or pick(style.moods, rng)
     metre = brief.metre or Metre.parse(pick(style.metres, rng))
     key = brief.key or _key(brief, style, mood, rng)
@@ -120,6 +120,17 @@ def lead_sheet(brief: Brief, seconds: float, rng: Generator) -> Sheet:
         harmony=Harmony.of(slots),
         programs=_programs(brief, style, rng),
     )
+
+
+def _likely(brief: Brief) -> tuple[str, ...]:
+    """The styles that know most of the instruments which are asked for: all, where none is."""
+    asked = {(role, program) for role, program in brief.instruments.items() if role != "drums"}
+
+    def known(style: Style) -> int:
+        return sum(program in style.instruments.get(role, ()) for role, program in asked)
+
+    most = max(map(known, STYLES.values()))
+    return tuple(name for name, style in STYLES.items() if known(style) == most)
 
 
 def check(brief: Brief, seconds: float) -> None:
