@@ -26,7 +26,7 @@ from counterpoint.conditioners.words import WordsConfig
 from counterpoint.generation import Model
 from counterpoint.hub import checkpoint
 from counterpoint.hub.checkpoint import Checkpoint, SystemConfig
-from counterpoint.hub.filling import Filled
+from counterpoint.hub.filling import Filled, Unset
 from counterpoint.hub.foreign import Watch
 from counterpoint.nn.folding import fold
 from counterpoint.nn.transformer import TransformerConfig
@@ -133,8 +133,10 @@ def open_model(cell: Cell) -> Model:
 def made_up(model: str, watch: Watch) -> System:
     """A system of that size with random weights."""
     config, codec = SIZES[model]
-    with torch.device("meta"):
-        system = config.build(codec.build().spec)
+    with Unset():  # not on meta: what torch needs to norm the codec's weights there takes 70 MB
+        spec = codec.build().spec
+    with torch.device("meta"), Unset():
+        system = config.build(spec)
     scatter(system, "cpu", watch(system))
     return system
 

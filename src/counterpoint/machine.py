@@ -1,5 +1,6 @@
 """What this machine can do, as far as it tells."""
 
+import ctypes
 import os
 import shutil
 from functools import cache
@@ -16,6 +17,13 @@ def free_memory() -> int | None:
         return None
     table = dict(line.split(":", 1) for line in lines if ":" in line)
     return int(table["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in table else None
+
+
+def return_memory() -> None:
+    """Have the system get back what is free: glibc keeps what lies between things that are in use, unless it is told to."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def multiplies_bf16(device: torch.device) -> bool:

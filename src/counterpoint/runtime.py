@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from counterpoint.machine import compiler, free_memory, multiplies_bf16
+from counterpoint.machine import compiler, free_memory, multiplies_bf16, return_memory
 from counterpoint.nn import native
 from counterpoint.nn.compact import Compact, Precision
 from counterpoint.nn.swift import Swift, shrink
@@ -167,6 +167,8 @@ def watch(choice: str, device: torch.device, compiled: bool) -> Callable[[System
             read_each_step = name.startswith("backbone.") or (name == "out" and isinstance(system, Musicgen))
             if read_each_step and isinstance(layer, nn.Linear):
                 system.get_submodule(above).add_module(own, Compact(layer, precision, natively))
+                del layer
+                return_memory()
 
         return filled
 

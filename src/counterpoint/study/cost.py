@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from counterpoint.hub.checkpoint import SYSTEMS, SystemConfig
+from counterpoint.hub.filling import Unset
 from counterpoint.types import Spec
 
 KEPT = 34
@@ -40,7 +41,7 @@ def memory(config: SystemConfig, spec: Spec, seconds: float, batch: int) -> floa
 def _counted(config: str, spec: Spec) -> tuple[int, int]:
     """Parameters of a system by its config as JSON, and those of them that are looked up in tables."""
     content = json.loads(config)
-    with torch.device("meta"):
+    with torch.device("meta"), Unset():
         system = SYSTEMS[content["kind"]].model_validate(content).build(spec)
     tables = sum(part.weight.numel() for part in system.modules() if isinstance(part, nn.Embedding))
     return sum(parameter.numel() for parameter in system.parameters()), tables
