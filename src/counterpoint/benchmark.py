@@ -105,12 +105,20 @@ def _best(work: Callable[[], object], tries: int, cell: Cell) -> float:
     return min(times)
 
 
-def open_system(cell: Cell) -> System:
-    """The system of a cell, loaded or made up, as fast as it is asked to be."""
-    watch = runtime.watch(cell.dtype, torch.device("cpu"), cell.compile)
-    system = made_up(cell.model, watch) if cell.model in SIZES else checkpoint.load(cell.model, watch).system
+def open_system(cell: Cell) -> tuple[System, Codec | None]:
+    """The system of a cell, loaded or made up, as fast as it is asked to be; and the codec that a folder gives with it."""
+    watch, codec = runtime.watch(cell.dtype, torch.device("cpu"), cell.compile), None
+    if cell.model in SIZES:
+        system = made_up(cell.model, watch)
+    else:
+        loaded = checkpoint.load(cell.model, watch)
+        system, codec = loaded.system, loaded.codec
     runtime.quicken(system.eval(), cell.dtype, torch.device("cpu"), cell.compile)
-    return system
+    return system, codec
+
+
+def _bytes(*parts: nn.Module | None) -> float:
+    return float(sum(tensor.nbytes for part in parts if part is not None for tensor in [*part.parameters(), *part.buffers()]))
 
 
 def open_codec(cell: Cell) -> Codec:
@@ -124,7 +132,7 @@ def open_model(cell: Cell) -> Model:
     """Both."""
     if cell.model not in SIZES:
         return generation.load(cell.model, dtype=cell.dtype, compile=cell.compile)
-    system, codec = open_system(cell), open_codec(cell)
+    (system, _), codec = open_system(cell), open_codec(cell)
     config = SIZES[cell.model][0]
     manifest = checkpoint.system_manifest(config, system, codec)
     return Model(Checkpoint(system, config, codec, cell.model, "random", manifest), "cpu", cell.dtype, cell.compile)
@@ -177,14 +185,13 @@ WARM = 4
 def step(cell: Cell) -> dict[str, Any]:
     """Steps a second of autoregression with guidance and sampling, or the seconds of a flow's canvas."""
     idle = peak_memory()
-    system = open_system(cell)
+    system, codec = open_system(cell)
     frames = system.spec.frames(cell.seconds)
     canvas, values = Canvas.blank(cell.batch, frames, system.spec, system.view), {"text": [PROMPT] * cell.batch}
     marks = [cell.now()]
     list(system.stream(canvas, values, list(range(cell.batch)), progress=lambda done, total: marks.append(cell.now())))
-    weights = sum(tensor.nbytes for tensor in [*system.parameters(), *system.buffers()])
     figures = {"seconds": marks[-1] - marks[0], "memory": peak_memory(), "rate": system.spec.rate}
-    figures |= {"idle": idle, "weights": float(weights)}  # what Python and torch take alone, and what is kept of the system
+    figures |= {"idle": idle, "weights": _bytes(system, codec)}  # what Python and torch take alone, and what is kept
     if system.view == "tokens":
         figures |= {**_pace(marks), "read": read_each_step(system)}
     return figures
@@ -207,7 +214,7 @@ def sound(cell: Cell) -> dict[str, Any]:
 
 def words(cell: Cell) -> dict[str, Any]:
     """Seconds in which a prompt is read by the conditioners."""
-    system = open_system(replace(cell, dtype="fp32", compile=False))
+    system, _ = open_system(replace(cell, dtype="fp32", compile=False))
     with torch.inference_mode():
         return {"seconds": _best(lambda: system.conditioners({"text": [PROMPT]}, system.spec, 10, 1), 5, cell)}
 
